@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libholdfast: hold a lock for exactly as long as you are alive.
+ *
+ * Two ways to use it:
+ *
+ *   holdfast_open ...        blocking and thread-safe. A thread of the library keeps the connection
+ *                            and the heartbeats; any of your threads may call any function.
+ *   holdfast_async_open ...  asynchronous, on your own libevent event_base; everything, callbacks
+ *                            included, runs in the thread that turns that base.
+ *
+ * A lease is valid until a deadline that only moves while the server confirms it. When the
+ * connection to the server drops, its leases are lost at that moment; the library says so
+ * (on_lost), reconnects, and never pretends. Check holdfast_lease_valid_for_ms before you act, and
+ * hand holdfast_lease_fence to the resource you protect: a lease is not mutual exclusion against a
+ * paused process.
+ *
+ * Times are milliseconds. Strings are UTF-8. Keys have 1 to 512 bytes, labels at most 256.
+ */
+#ifndef HOLDFAST_HOLDFAST_H
+#define HOLDFAST_HOLDFAST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HOLDFAST_API __attribute__((visibility("default")))
+#else
+#define HOLDFAST_API
+#endif
+
+#define HOLDFAST_TOKEN_SIZE 16
+#define HOLDFAST_ERROR_SIZE 256
+#define HOLDFAST_LABEL_SIZE 257 /* with its NUL */
+
+/* What a request came to. */
+enum holdfast_result {
+    HOLDFAST_OK = 0,
+    HOLDFAST_BUSY,     /* somebody else holds the lock */
+    HOLDFAST_NOT_HELD, /* the lease is not (any more) yours */
+    HOLDFAST_INVALID,  /* an argument is out of bounds, or the server's address is wrong */
+    HOLDFAST_AWAY,     /* the server or its Redis cannot be reached; nothing is held */
+    HOLDFAST_TIMEOUT,  /* no answer within the timeout; nothing is held */
+    HOLDFAST_LIMIT,    /* a limit of the server is reached */
+    HOLDFAST_REFUSED,  /* the server refused for another reason; see the error text */
+};
+
+/* "busy", "server away": static text. */
+HOLDFAST_API const char *holdfast_result_text(enum holdfast_result result);
+
+/* Why a lease ended. */
+enum holdfast_loss {
+    HOLDFAST_LOSS_EXPIRED = 1, /* no renewal was confirmed before its deadline */
+    HOLDFAST_LOSS_TAKEN,       /* Redis says that somebody else has the lock, or deleted it */
+    HOLDFAST_LOSS_HEARTBEAT,   /* the server missed our heartbeat */
+    HOLDFAST_LOSS_SHUTDOWN,    /* the server shut down */
+    HOLDFAST_LOSS_CONNECTION,  /* the connection to the server dropped */
+};
+
+HOLDFAST_API const char *holdfast_loss_text(enum holdfast_loss loss);
+
+/* Who holds a lock. */
+struct holdfast_holder {
+    bool is_held;
+    bool is_foreign;                 /* another program's key */
+    char label[HOLDFAST_LABEL_SIZE]; /* "" when there is none */
+    int64_t since_ms;                /* since 1970; 0 when unknown */
+    int64_t remaining_ms;            /* until Redis lets go unless renewed; -1: never */
+    uint64_t fence;                  /* 0 when foreign */
+};
+
+/* How to reach the server. Zero-initialise, then set what you need. */
+struct holdfast_options {
+    const char *server;    /* "unix:///path", "tcp://host:port", "tls://host:port"; NULL:
+                              $HOLDFAST_SERVER, else tcp://127.0.0.1:7420 */
+    const char *ca_file;   /* tls: PEM of the authorities to trust; NULL: the system's */
+    const char *cert_file; /* tls: our certificate, if the server asks; PEM */
+    const char *key_file;  /* tls: its key */
+    uint32_t timeout_ms;   /* for connecting and for each request; 0: 5000 */
+};
+
+struct holdfast_lease;
+
+/* What a holder may want to hear. All may be NULL. */
+struct holdfast_lease_events {
+    void (*on_at_risk)(struct holdfast_lease *lease, int64_t valid_for_ms, void *user);
+    /* Once, and never after a release. The lease stays readable until it is freed. */
+    void (*on_lost)(struct holdfast_lease *lease, enum holdfast_loss loss, void *user);
+    void *user;
+};
+
+/* What to hold, and how. Zero-initialise, then set what you need. */
+struct holdfast_ask {
+    const char *key;   /* required */
+    const char *label; /* who is asking, for people; may be NULL */
+    uint32_t ttl_ms;   /* 0: the server's default */
+    uint32_t
+        heartbeat_ms; /* the server revokes the lease if it hears nothing from this process for
+                         that long; 0: a third of the ttl is used for pings, without revoking */
+    struct holdfast_lease_events events;
+};
+
+/*
+ * ---- Blocking ----
+ */
+
+struct holdfast;
+
+/* Starts the library's thread and connects. On failure returns NULL with a sentence in `error`
+ * (HOLDFAST_ERROR_SIZE bytes; may be NULL). Reconnects by itself later on. */
+HOLDFAST_API struct holdfast *holdfast_open(const struct holdfast_options *options, char *error);
+
+/* Ends the connection and the thread. Leases still held are lost without on_lost; free them before
+ * or after. Not from a callback. */
+HOLDFAST_API void holdfast_close(struct holdfast *holdfast);
+
+/* The text of this thread's last failure on any handle; "" when there was none. */
+HOLDFAST_API const char *holdfast_last_error(void);
+
+/* Holds a lock (the server's Hold stream): kept alive by the library's thread until released, lost,
+ * or the process dies. HOLDFAST_OK: *lease is yours and must be freed. HOLDFAST_BUSY: `busy`, when
+ * not NULL, tells who has it. Callbacks of `ask->events` run in the library's thread: they must not
+ * block nor call blocking functions of this library. */
+HOLDFAST_API enum holdfast_result holdfast_hold(struct holdfast *holdfast,
+                                                const struct holdfast_ask *ask,
+                                                struct holdfast_lease **lease,
+                                                struct holdfast_holder *busy);
+
+/* Acquires a detached lease: bound to nothing but its ttl; renew and release it with its key and
+ * token from anywhere. `token`: NULL, or HOLDFAST_TOKEN_SIZE random bytes of yours, which make a
+ * retry the same acquire. heartbeat_ms and events are not used. */
+HOLDFAST_API enum holdfast_result holdfast_acquire_detached(struct holdfast *holdfast,
+                                                            const struct holdfast_ask *ask,
+                                                            const unsigned char *token,
+                                                            struct holdfast_lease **lease,
+                                                            struct holdfast_holder *busy);
+
+/* Releases a lease; returns when the lock is free. HOLDFAST_NOT_HELD: it was lost before. */
+HOLDFAST_API enum holdfast_result holdfast_release(struct holdfast *holdfast,
+                                                   struct holdfast_lease *lease);
+
+/* Extends a detached lease by `ttl_ms` from now (0: the server's default). On a held lease, asks
+ * the server and refreshes its validity. */
+HOLDFAST_API enum holdfast_result holdfast_renew(struct holdfast *holdfast,
+                                                 struct holdfast_lease *lease, uint32_t ttl_ms);
+
+/* Releases by key and token: what `holdfast_release` does for a lease of another process. */
+HOLDFAST_API enum holdfast_result holdfast_release_token(struct holdfast *holdfast, const char *key,
+                                                         const unsigned char *token);
+
+/* Tells who holds a lock. */
+HOLDFAST_API enum holdfast_result holdfast_inspect(struct holdfast *holdfast, const char *key,
+                                                   struct holdfast_holder *holder);
+
+/*
+ * ---- A lease: readable from any thread until it is freed ----
+ */
+
+HOLDFAST_API const char *holdfast_lease_key(const struct holdfast_lease *lease);
+
+/* Rises with every grant of the lock; for the protected resource to compare. */
+HOLDFAST_API uint64_t holdfast_lease_fence(const struct holdfast_lease *lease);
+
+/* HOLDFAST_TOKEN_SIZE bytes. A secret: whoever has it can release the lease. */
+HOLDFAST_API const unsigned char *holdfast_lease_token(const struct holdfast_lease *lease);
+
+HOLDFAST_API uint32_t holdfast_lease_ttl_ms(const struct holdfast_lease *lease);
+
+/* Milliseconds for which the lease is certainly valid; 0 when it is not (lost, released, expired).
+ * Reads the clock: ask right before you act. */
+HOLDFAST_API int64_t holdfast_lease_valid_for_ms(const struct holdfast_lease *lease);
+
+/* Frees the memory. A lease still held is released in the background first. */
+HOLDFAST_API void holdfast_lease_free(struct holdfast_lease *lease);
+
+/*
+ * ---- Asynchronous, on the caller's event_base ----
+ */
+
+struct event_base;
+struct holdfast_async;
+
+/* Connects in the background, and again whenever the connection drops. Requests made while there is
+ * no connection wait for one until their timeout. NULL with a sentence in `error` when the options
+ * make no sense. `base` outlives the result. */
+HOLDFAST_API struct holdfast_async *
+holdfast_async_open(struct event_base *base, const struct holdfast_options *options, char *error);
+
+/* Ends everything. Pending callbacks run with HOLDFAST_AWAY before this returns; on_lost does not.
+ * Not from a callback. */
+HOLDFAST_API void holdfast_async_close(struct holdfast_async *async);
+
+/* Each request's callback runs exactly once, never before the request function returns. `error` is
+ * "" on success; `lease` is NULL unless OK and then the caller's to free; `holder` is NULL unless
+ * it has something to say. Both texts are valid only during the callback. */
+typedef void holdfast_lease_fn(enum holdfast_result result, struct holdfast_lease *lease,
+                               const struct holdfast_holder *holder, const char *error, void *user);
+typedef void holdfast_done_fn(enum holdfast_result result, const char *error, void *user);
+typedef void holdfast_inspect_fn(enum holdfast_result result, const struct holdfast_holder *holder,
+                                 const char *error, void *user);
+
+HOLDFAST_API void holdfast_async_hold(struct holdfast_async *async, const struct holdfast_ask *ask,
+                                      holdfast_lease_fn *on_done, void *user);
+HOLDFAST_API void holdfast_async_acquire_detached(struct holdfast_async *async,
+                                                  const struct holdfast_ask *ask,
+                                                  const unsigned char *token,
+                                                  holdfast_lease_fn *on_done, void *user);
+HOLDFAST_API void holdfast_async_release(struct holdfast_async *async, struct holdfast_lease *lease,
+                                         holdfast_done_fn *on_done, void *user);
+HOLDFAST_API void holdfast_async_renew(struct holdfast_async *async, struct holdfast_lease *lease,
+                                       uint32_t ttl_ms, holdfast_done_fn *on_done, void *user);
+HOLDFAST_API void holdfast_async_release_token(struct holdfast_async *async, const char *key,
+                                               const unsigned char *token,
+                                               holdfast_done_fn *on_done, void *user);
+HOLDFAST_API void holdfast_async_inspect(struct holdfast_async *async, const char *key,
+                                         holdfast_inspect_fn *on_done, void *user);
+
+/* "1.2.3" */
+HOLDFAST_API const char *holdfast_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

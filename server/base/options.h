@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options out of one table: flags (--name VALUE or --name=VALUE), environment (HOLDFAST_NAME, with
+ * '_' for '-'), and a YAML file (name: value). Precedence: flag, environment, file, default. The
+ * same table makes --help, the sample file and the documentation page.
+ *
+ * Values are stored in a struct of the caller's at the offset the row names, so every component
+ * gets its own small config and nothing is global.
+ */
+#ifndef HOLDFAST_BASE_OPTIONS_H
+#define HOLDFAST_BASE_OPTIONS_H
+
+#include "base/compiler.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum option_kind {
+    OPTION_BOOLEAN,  /* bool; a flag without value means true, --no-NAME means false */
+    OPTION_INTEGER,  /* int64_t within [min, max] */
+    OPTION_DURATION, /* int64_t milliseconds within [min, max] */
+    OPTION_TEXT,     /* char *, owned; NULL when the default is NULL and nothing was given */
+    OPTION_LIST,   /* struct option_list; repeatable flag, ',' in the environment, YAML sequence */
+    OPTION_CHOICE, /* int: index into `choices` */
+};
+
+struct option_list {
+    char **items;
+    size_t count;
+};
+
+struct option {
+    const char *name; /* "default-ttl"; NULL ends the table */
+    enum option_kind kind;
+    size_t offset;              /* of the value in the caller's struct */
+    const char *default_text;   /* as one would write it; NULL only for TEXT and LIST */
+    int64_t min, max;           /* INTEGER, DURATION */
+    const char *const *choices; /* CHOICE: NULL-terminated */
+    bool is_reloadable;         /* SIGHUP applies a change */
+    const char *argument;       /* shown in --help: "URL"; NULL for BOOLEAN */
+    const char *help;           /* one or more sentences, without a line break */
+};
+
+#define OPTIONS_ERROR_SIZE 512
+
+/* Where a value came from; kept per row for --help and for telling "given" from "default". */
+enum option_origin { OPTION_DEFAULT, OPTION_FILE, OPTION_ENVIRONMENT, OPTION_FLAG };
+
+/* Sets every row to its default. `values` must be zeroed or hold values set by these functions
+ * before (owned memory is released). */
+void options_set_defaults(const struct option *table, void *values);
+
+/* Frees what the rows own. */
+void options_release(const struct option *table, void *values);
+
+/* Reads everything. `argv` is main's; `file` may be NULL, and then the flag --config or
+ * HOLDFAST_CONFIG names it, if either is given (handle the row "config" as TEXT in the table).
+ * `environment` is environ's form. `origins`, when not NULL, receives one entry per row.
+ * On failure returns false and writes into `error` a sentence that names file, line, key and what
+ * is allowed; `values` must then be released. An argument that is not a flag is an error. */
+NODISCARD bool options_read(const struct option *table, void *values, int argc, char *const *argv,
+                            char *const *environment, enum option_origin *origins,
+                            char error[OPTIONS_ERROR_SIZE]);
+
+/* Writes "--help"'s list: every row with its argument, default, bounds and environment name. */
+void options_write_help(const struct option *table, FILE *out);
+
+/* Writes a YAML file in which every row stands, commented out, with its help and default. */
+void options_write_sample(const struct option *table, FILE *out);
+
+/* Writes a Markdown table of the rows, for docs/options.md. */
+void options_write_markdown(const struct option *table, FILE *out);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store port on Redis: group commit of lease operations. Operations queue up, renewals and
+ * releases in front; at most two batches are in flight, what arrives meanwhile forms the next, so
+ * batches grow exactly when load does and a lone request waits for nobody. While the connection is
+ * down operations wait; those past their give_up_us are answered UNAVAILABLE.
+ */
+#ifndef HOLDFAST_REDIS_REDIS_STORE_H
+#define HOLDFAST_REDIS_REDIS_STORE_H
+
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "lease/store.h"
+#include "redis/url.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct redis_store;
+
+struct redis_store_config {
+    const struct redis_url *url; /* must outlive the store */
+    const char *user;            /* overrides the URL's; may be NULL */
+    const char *password_file;   /* overrides the URL's; read at every connect; may be NULL */
+    const char *key_prefix;      /* "lock:" */
+    int64_t connect_timeout_ms;  /* for the transport to stand */
+    int64_t ack_timeout_ms;      /* an answer later than this counts as UNKNOWN */
+    int64_t backoff_max_ms;      /* the longest pause between two attempts to connect */
+    int64_t recovery_window_ms;  /* how long grants wait after Redis forgot (failover-grace) */
+    int64_t operations_max;      /* waiting or in flight; more are answered UNAVAILABLE */
+    bool requires_noeviction;    /* refuse a Redis whose maxmemory-policy may evict locks */
+};
+
+struct redis_store *redis_store_create(const struct redis_store_config *config, struct loop *loop,
+                                       struct metrics *metrics);
+
+/* Closes the connection and drops every operation unanswered. */
+void redis_store_destroy(struct redis_store *store);
+
+/* The port for the lease core; lives as long as the store. */
+struct store *redis_store_port(struct redis_store *store);
+
+/* Whether operations can be sent now. */
+bool redis_store_is_up(const struct redis_store *store);
+
+/* The next connection made is to a Redis that is known to be newly started and empty (the embedded
+ * one, for the first time), so no recovery window is opened for it. */
+void redis_store_expect_new(struct redis_store *store);
+
+/* Try to connect now instead of at the end of the back-off pause. */
+void redis_store_retry_now(struct redis_store *store);
+
+#endif

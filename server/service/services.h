@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every service shares: the lease core below, the limits, and the method table. One instance
+ * per process, made by the app.
+ */
+#ifndef HOLDFAST_SERVICE_SERVICES_H
+#define HOLDFAST_SERVICE_SERVICES_H
+
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "lease/keeper.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct services_config {
+    int64_t default_ttl_ms;
+    size_t sessions_max;       /* option max-connections */
+    size_t calls_max;          /* max-calls: in flight, all connections together */
+    size_t session_calls_max;  /* max-calls-per-connection */
+    size_t session_leases_max; /* max-leases-per-connection */
+    size_t message_bytes_max;  /* max-message-size: of one request message */
+};
+
+struct services {
+    struct services_config config;
+    struct loop *loop;
+    struct keeper *keeper;
+    struct metrics *metrics;
+    size_t sessions;  /* open now */
+    size_t calls;     /* in flight now */
+    bool is_draining; /* new leases are refused with UNAVAILABLE */
+};
+
+/* `config` is copied; the others outlive the services. Checks that every method of every .proto has
+ * its row in the method table. */
+void services_init(struct services *services, const struct services_config *config,
+                   struct loop *loop, struct keeper *keeper, struct metrics *metrics);
+
+#endif

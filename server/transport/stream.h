@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A byte stream to one peer: TCP, unix socket or TLS behind one ops table; upper code never asks
+ * which. Input collects in an evbuffer and is announced in the INPUT phase; output collects in an
+ * evbuffer and leaves in one write in the FLUSH phase.
+ */
+#ifndef HOLDFAST_TRANSPORT_STREAM_H
+#define HOLDFAST_TRANSPORT_STREAM_H
+
+#include "base/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct evbuffer;
+struct ssl_st;
+struct stream;
+
+struct stream_events {
+    /* New bytes are in stream_input(). Runs in the INPUT phase. */
+    void (*on_input)(struct stream *stream, void *user);
+    /* The peer is gone, the stream failed, or its output passed the limit. Runs at most once, in
+     * the INPUT or FLUSH phase; close the stream then. `reason` is static text. */
+    void (*on_gone)(struct stream *stream, const char *reason, void *user);
+};
+
+/* A stream on an accepted, non-blocking socket, which it owns from now on. `tls` is NULL for plain;
+ * otherwise an SSL object in accept state, owned from now on. `output_max` bounds unsent bytes. */
+struct stream *stream_create(struct loop *loop, int fd, struct ssl_st *tls, size_t output_max,
+                             const struct stream_events *events, void *user);
+
+/* Detaches at once (no more events), frees at the end of the turn. Unsent output is dropped. */
+void stream_close(struct stream *stream);
+
+/* As stream_close, once the output has left or `timeout_us` has passed. No more events. */
+void stream_close_flushed(struct stream *stream, int64_t timeout_us);
+
+/* Received bytes: the caller drains what it has used. */
+struct evbuffer *stream_input(struct stream *stream);
+
+/* Queues bytes for the FLUSH phase. */
+void stream_write(struct stream *stream, const void *bytes, size_t length);
+
+/* Stops and resumes reading, for back-pressure. */
+void stream_pause(struct stream *stream);
+void stream_resume(struct stream *stream);
+
+/* Hands the bytes of a stream over to another protocol. */
+void stream_set_events(struct stream *stream, const struct stream_events *events, void *user);
+
+#endif
