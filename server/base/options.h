@@ -34,11 +34,11 @@ struct option_list {
 struct option {
     const char *name; /* "default-ttl"; NULL ends the table */
     enum option_kind kind;
+    bool is_reloadable;         /* SIGHUP applies a change */
     size_t offset;              /* of the value in the caller's struct */
     const char *default_text;   /* as one would write it; NULL only for TEXT and LIST */
     int64_t min, max;           /* INTEGER, DURATION */
     const char *const *choices; /* CHOICE: NULL-terminated */
-    bool is_reloadable;         /* SIGHUP applies a change */
     const char *argument;       /* shown in --help: "URL"; NULL for BOOLEAN */
     const char *help;           /* one or more sentences, without a line break */
 };
@@ -55,9 +55,9 @@ void options_set_defaults(const struct option *table, void *values);
 /* Frees what the rows own. */
 void options_release(const struct option *table, void *values);
 
-/* Reads everything. `argv` is main's; `file` may be NULL, and then the flag --config or
- * HOLDFAST_CONFIG names it, if either is given (handle the row "config" as TEXT in the table).
- * `environment` is environ's form. `origins`, when not NULL, receives one entry per row.
+/* Reads everything, defaults included. `argv` is main's. The row "config", a TEXT, names the file;
+ * it is given by flag or environment, not in the file itself. `environment` is environ's form.
+ * `origins`, when not NULL, receives one entry per row.
  * On failure returns false and writes into `error` a sentence that names file, line, key and what
  * is allowed; `values` must then be released. An argument that is not a flag is an error. */
 NODISCARD bool options_read(const struct option *table, void *values, int argc, char *const *argv,

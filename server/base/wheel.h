@@ -5,7 +5,8 @@
  *
  * A timer fires in the first wheel_run whose `now_us` is at or after its due time, never before;
  * the wheel's tick (1 ms) bounds only how early wheel_next_us may ask to be woken. Timers due in
- * one run fire in order of tick; those within one tick in no stated order.
+ * one run fire in order of tick; those within one tick in no stated order, and those that were set
+ * when their time had come before all others.
  *
  * Source: G. Varghese, T. Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987.
  */
