@@ -47,6 +47,7 @@ struct call {
     int64_t started_us;
     bool is_finished;    /* one of the two ends has happened */
     bool is_half_closed; /* the client sends no more messages */
+    bool has_message;    /* a request message has arrived; kept by the session */
 
     /* The service's side; all may be NULL. */
     void *user;
