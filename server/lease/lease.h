@@ -73,6 +73,7 @@ struct lease {
     struct lease_holder *holder; /* NULL once nobody listens */
     enum lease_state state;
     bool is_at_risk;
+    bool is_overdue; /* the deadline had passed when lease_release was called */
     struct id128 token;
     uint64_t fence;             /* 0 until granted */
     int64_t confirmed_us;       /* when the last confirmed command was sent */
@@ -91,8 +92,10 @@ int64_t lease_deadline_us(const struct lease *lease);
 /* Whether the lease is held and its deadline is still ahead. */
 bool lease_is_valid(const struct lease *lease, int64_t now_us);
 
-/* Gives a held lease back. The holder hears RELEASED when the store has confirmed it, or LOST if it
- * was lost before. Must be HELD or RENEWING. */
+/* Gives a held lease back. The holder hears RELEASED when the store has confirmed it or the lock
+ * must have run out by itself, or LOST if the store says that it was lost before: TAKEN while it
+ * should still have been ours, EXPIRED if its deadline had passed when this was called. Must be
+ * HELD or RENEWING. */
 void lease_release(struct lease *lease, int64_t now_us);
 
 /* The holder is gone: gives the lease up in any state it can be seen in. No event follows; the

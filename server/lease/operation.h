@@ -9,12 +9,14 @@
  *   EXPIRED                         asked again at once
  *   RECOVERING                      asked again when the window ends
  *   UNKNOWN                         asked again at once (the store waits until it can be reached)
- *   UNAVAILABLE                     RENEW, RELEASE, or an unsettled ACQUIRE: asked again after
+ *   UNAVAILABLE                     RENEW, RELEASE, or an unsettled operation: asked again after
  *                                   OPERATION_RETRY_US; else passed on
  *
- * An ACQUIRE or INSPECT that is certainly not in force ends with UNAVAILABLE once deadline_us has
- * passed. An unsettled ACQUIRE or RELEASE ends when the last thing sent must have lapsed: ACQUIRE
- * with UNAVAILABLE, RELEASE with NOT_HELD. A RENEW goes on until it is stopped.
+ * An operation is unsettled once an answer of it was UNKNOWN. One that is not ends with UNAVAILABLE
+ * once deadline_us has passed. An unsettled one, and any RELEASE, ends when the last thing sent
+ * must have lapsed: RELEASE with NOT_HELD, the others with UNAVAILABLE. An unsettled RELEASE that
+ * finds the lock not ours ends with OK, for it may be its own doing. A lease's RENEW has no
+ * deadline and goes on until it is stopped.
  */
 #ifndef HOLDFAST_LEASE_OPERATION_H
 #define HOLDFAST_LEASE_OPERATION_H
@@ -28,6 +30,9 @@
 
 #define OPERATION_RETRY_US ((int64_t)50000)
 
+/* How long an ACQUIRE or INSPECT waits for a store that is away before it ends with UNAVAILABLE. */
+#define OPERATION_PATIENCE_US ((int64_t)1000000)
+
 struct operation;
 
 /* Called once per start with a settled result, never from inside operation_start. The operation may
@@ -37,32 +42,45 @@ typedef void operation_done_fn(struct operation *operation, const struct store_r
 
 struct operation {
     struct store_op op;  /* fill in before operation_start; see store.h */
-    int64_t deadline_us; /* ACQUIRE, INSPECT: nobody waits for the answer after this */
+    int64_t deadline_us; /* nobody waits for the answer after this; CLOCK_NEVER for none */
     operation_done_fn *on_done;
 
     /* Private. */
     struct store *store;
     struct wheel *wheel;
-    struct timer retry;
-    int64_t lapses_us; /* the last moment at which something sent may be in force; 0: none is */
+    struct timer retry; /* the next attempt, or the end of the running one */
+    int64_t lapses_us;  /* the last moment at which something sent may be in force; 0: none is */
+    int64_t strays_us;  /* the last moment at which something sent and unanswered may run; 0: none
+                         */
     bool is_running;
+    bool is_unsettled; /* an attempt since the start has an unknown outcome */
+    bool is_stopping;  /* the answer under way is the last */
+    bool is_undoing;   /* started by operation_undo */
 };
 
-/* Prepares an idle operation. `late_us` elsewhere is the store's bound on late execution. */
+/* Prepares an idle operation with no trace of earlier ones. `op` is the caller's to fill in. */
 void operation_init(struct operation *operation, struct store *store, struct wheel *wheel,
                     operation_done_fn *on_done);
 
-/* Starts an idle operation. `in_force_until_us` is when everything sent earlier for the same tenure
- * must have lapsed: 0 for a fresh ACQUIRE or INSPECT, the lease's bound for RENEW and RELEASE. */
+/* Starts an idle operation. `in_force_until_us` is when everything sent elsewhere for the same
+ * tenure must have lapsed: 0 where this operation sent all of it. */
 void operation_start(struct operation *operation, int64_t in_force_until_us, int64_t now_us);
 
 bool operation_is_running(const struct operation *operation);
 
-/* Stops a running operation if nothing of it is in flight or unsettled. True: stopped, on_done will
- * not be called. False: it goes on and on_done will be called. Harmless on an idle one (true). */
+/* Stops an operation unless an attempt of it is at the store. True: it is idle, on_done will not be
+ * called, and operation_lapses_us tells whether earlier attempts may have left something. False:
+ * on_done follows with the answer under way, whatever its code, and nothing is asked again.
+ * Harmless on an idle one (true). */
 NODISCARD bool operation_stop(struct operation *operation);
 
-/* The last moment at which what this operation sent may be in force; valid in on_done and later. */
+/* Makes sure that nothing which an idle ACQUIRE, RENEW or RELEASE may have left stays in force:
+ * releases at once, again when the last unanswered attempt must have run, and calls on_done when
+ * that is settled. False: nothing is in force, nothing was started. */
+NODISCARD bool operation_undo(struct operation *operation, int64_t now_us);
+
+/* The last moment at which what this operation sent may be in force; 0 when nothing is. Valid in
+ * on_done and later. */
 int64_t operation_lapses_us(const struct operation *operation);
 
 #endif

@@ -16,6 +16,11 @@
 struct store;
 struct store_op;
 
+/* The latest that an operation may still take effect, counted from its `sent_us`. A store must
+ * refuse (STORE_EXPIRED) what arrives later. The Redis store refuses by Redis time what runs later
+ * than its ack timeout, about 1 s; its estimate of that time may be off by as much again. */
+#define STORE_LATE_US ((int64_t)3000000)
+
 enum store_verb {
     STORE_ACQUIRE, /* take the lock if it is free, or already ours by tenure (so it may be repeated)
                     */

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lease/operation.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+
+#define US_PER_MS CLOCK_US_PER_MS
+
+static int64_t earlier(int64_t a_us, int64_t b_us)
+{
+    return a_us < b_us ? a_us : b_us;
+}
+
+static int64_t later(int64_t a_us, int64_t b_us)
+{
+    return a_us > b_us ? a_us : b_us;
+}
+
+/* How long a key may live by our clock once it is set: the store's may run 1 % slower. */
+static int64_t longest_life_us(int64_t ttl_ms)
+{
+    return ttl_ms * US_PER_MS + ttl_ms * US_PER_MS / 100;
+}
+
+static bool takes_hold(enum store_verb verb)
+{
+    return verb == STORE_ACQUIRE || verb == STORE_RENEW;
+}
+
+/* Whether this ends when what was sent must have lapsed, rather than at the deadline. */
+static bool ends_by_lapse(const struct operation *operation)
+{
+    return operation->is_unsettled || operation->op.verb == STORE_RELEASE;
+}
+
+static void finish(struct operation *operation, const struct store_result *result, int64_t now_us)
+{
+    operation->is_running = false;
+    operation->is_stopping = false;
+    operation->is_undoing = false;
+    wheel_clear(operation->wheel, &operation->retry);
+    operation->on_done(operation, result, now_us);
+}
+
+static void finish_unavailable(struct operation *operation, const char *detail, int64_t now_us)
+{
+    const struct store_result result = {.code = STORE_UNAVAILABLE, .detail = detail};
+    finish(operation, &result, now_us);
+}
+
+/* Nothing sent can be in force any more, whatever became of it. */
+static void finish_lapsed(struct operation *operation, int64_t now_us)
+{
+    operation->strays_us = 0;
+    if (operation->op.verb != STORE_RELEASE) {
+        finish_unavailable(operation, "the store could not be reached to settle it", now_us);
+        return;
+    }
+    const struct store_result result = {.code = STORE_NOT_HELD};
+    finish(operation, &result, now_us);
+}
+
+static int64_t give_up_us(const struct operation *operation, int64_t now_us)
+{
+    if (operation->is_unsettled || operation->is_undoing) {
+        return CLOCK_NEVER;
+    }
+    if (operation->op.verb == STORE_RENEW || operation->op.verb == STORE_RELEASE) {
+        return operation->deadline_us;
+    }
+    return earlier(operation->deadline_us, now_us + OPERATION_PATIENCE_US);
+}
+
+static void submit(struct operation *operation, int64_t now_us)
+{
+    operation->op.give_up_us = give_up_us(operation, now_us);
+    wheel_set(operation->wheel, &operation->retry,
+              ends_by_lapse(operation) ? operation->lapses_us : CLOCK_NEVER);
+    store_submit(operation->store, &operation->op, now_us);
+}
+
+/* Whether it is time to end instead of asking again; ends it then. */
+static bool has_ended(struct operation *operation, const char *detail, int64_t now_us)
+{
+    if (ends_by_lapse(operation) && now_us >= operation->lapses_us) {
+        finish_lapsed(operation, now_us);
+        return true;
+    }
+    if (!operation->is_unsettled && !operation->is_undoing && now_us >= operation->deadline_us) {
+        finish_unavailable(operation, detail, now_us);
+        return true;
+    }
+    return false;
+}
+
+/* Asks again at `at_us`, or ends at the bound if that comes first. */
+static void ask_again(struct operation *operation, int64_t at_us, const char *detail,
+                      int64_t now_us)
+{
+    if (has_ended(operation, detail, now_us)) {
+        return;
+    }
+    if (at_us <= now_us) {
+        submit(operation, now_us);
+        return;
+    }
+    if (ends_by_lapse(operation)) {
+        at_us = earlier(at_us, operation->lapses_us);
+    }
+    if (!operation->is_unsettled && !operation->is_undoing) {
+        at_us = earlier(at_us, operation->deadline_us);
+    }
+    wheel_set(operation->wheel, &operation->retry, at_us);
+}
+
+static void on_retry(struct timer *timer, int64_t now_us)
+{
+    struct operation *operation = CONTAINER_OF(timer, struct operation, retry);
+    if (operation->op.state != STORE_OP_IDLE && !store_withdraw(operation->store, &operation->op)) {
+        return; /* at the store: its answer comes soon and ends it */
+    }
+    ask_again(operation, now_us, "the store could not be reached in time", now_us);
+}
+
+/* Keeps account of what may be in force, from every answer. */
+static void note(struct operation *operation, const struct store_result *result, int64_t now_us)
+{
+    const int64_t life_us = longest_life_us(operation->op.ttl_ms);
+    if (operation->op.verb == STORE_INSPECT) {
+        return;
+    }
+    if (result->code == STORE_UNKNOWN) {
+        operation->is_unsettled = true;
+        if (takes_hold(operation->op.verb)) {
+            operation->strays_us = later(operation->strays_us, result->sent_us + STORE_LATE_US);
+            operation->lapses_us =
+                later(operation->lapses_us, result->sent_us + STORE_LATE_US + life_us);
+        }
+        return;
+    }
+    if (result->code == STORE_OK && takes_hold(operation->op.verb)) {
+        operation->lapses_us =
+            later(operation->lapses_us, result->sent_us + STORE_LATE_US + life_us);
+        return;
+    }
+    if (result->code == STORE_OK || result->code == STORE_BUSY || result->code == STORE_NOT_HELD ||
+        result->code == STORE_WRONG_TYPE) {
+        /* Not ours now; only what has yet to run could make it so again. */
+        const bool has_strays = now_us < operation->strays_us;
+        operation->lapses_us = has_strays ? operation->strays_us + life_us : 0;
+    }
+}
+
+static void settle(struct operation *operation, const struct store_result *result, int64_t now_us)
+{
+    if (operation->is_undoing && now_us < operation->strays_us) {
+        wheel_set(operation->wheel, &operation->retry, operation->strays_us);
+        return;
+    }
+    const bool is_own_doing = operation->op.verb == STORE_RELEASE && operation->is_unsettled &&
+                              result->code == STORE_NOT_HELD;
+    const struct store_result released = {.code = STORE_OK, .sent_us = result->sent_us};
+    finish(operation, is_own_doing ? &released : result, now_us);
+}
+
+static void on_answer(struct store_op *op, const struct store_result *result, int64_t now_us)
+{
+    struct operation *operation = CONTAINER_OF(op, struct operation, op);
+    note(operation, result, now_us);
+    if (operation->is_stopping) {
+        finish(operation, result, now_us);
+        return;
+    }
+    switch (result->code) {
+    case STORE_OK:
+    case STORE_BUSY:
+    case STORE_NOT_HELD:
+    case STORE_WRONG_TYPE:
+        settle(operation, result, now_us);
+        break;
+    case STORE_RECOVERING:
+        ask_again(operation, now_us + later(result->retry_after_us, US_PER_MS),
+                  "the store is recovering", now_us);
+        break;
+    case STORE_EXPIRED:
+    case STORE_UNKNOWN:
+        ask_again(operation, now_us, "the store could not be reached in time", now_us);
+        break;
+    case STORE_UNAVAILABLE:
+        if (operation->is_unsettled || op->verb == STORE_RENEW || op->verb == STORE_RELEASE) {
+            ask_again(operation, now_us + OPERATION_RETRY_US, result->detail, now_us);
+        } else {
+            finish(operation, result, now_us);
+        }
+        break;
+    }
+}
+
+void operation_init(struct operation *operation, struct store *store, struct wheel *wheel,
+                    operation_done_fn *on_done)
+{
+    *operation = (struct operation){
+        .deadline_us = CLOCK_NEVER,
+        .on_done = on_done,
+        .store = store,
+        .wheel = wheel,
+    };
+    timer_init(&operation->retry, on_retry);
+}
+
+void operation_start(struct operation *operation, int64_t in_force_until_us, int64_t now_us)
+{
+    CHECK(!operation->is_running);
+    operation->op.on_done = on_answer;
+    operation->is_running = true;
+    operation->is_unsettled = false;
+    operation->lapses_us = later(operation->lapses_us, in_force_until_us);
+    submit(operation, now_us);
+}
+
+bool operation_is_running(const struct operation *operation)
+{
+    return operation->is_running;
+}
+
+bool operation_stop(struct operation *operation)
+{
+    if (!operation->is_running) {
+        return true;
+    }
+    if (operation->op.state != STORE_OP_IDLE && !store_withdraw(operation->store, &operation->op)) {
+        operation->is_stopping = true;
+        return false;
+    }
+    wheel_clear(operation->wheel, &operation->retry);
+    operation->is_running = false;
+    operation->is_undoing = false;
+    return true;
+}
+
+bool operation_undo(struct operation *operation, int64_t now_us)
+{
+    CHECK(!operation->is_running);
+    if (now_us >= operation->lapses_us) {
+        return false;
+    }
+    operation->op.verb = STORE_RELEASE;
+    operation->is_undoing = true;
+    operation_start(operation, 0, now_us);
+    return true;
+}
+
+int64_t operation_lapses_us(const struct operation *operation)
+{
+    return operation->lapses_us;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One simulated world: a model Redis, some sidecars with the real lease core, random clients and
+ * random faults, all in simulated time. Faults stop after a while; then everything must settle.
+ *
+ * Worlds with an even seed make Redis forget (restart empty, failover to a stale replica, operators
+ * deleting keys); those with an odd seed have pauses, cut connections, lost answers, late commands
+ * and clock jumps. Both have killed sidecars and foreign holders.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "base/compiler.h"
+#include "sim_agenda.h"
+#include "sim_checker.h"
+#include "sim_client.h"
+#include "sim_random.h"
+#include "sim_redis.h"
+#include "sim_sidecar.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WORLD_MS       ((int64_t)1000)
+#define WORLD_S        ((int64_t)1000000)
+#define WORLD_SIDECARS 4
+#define WORLD_PROBLEM  256
+
+/* Mistakes to plant in the model, to see that the checker catches them. */
+enum mistake {
+    MISTAKE_NONE,
+    MISTAKE_LATE_CREDIT,  /* late answers count as if sent now */
+    MISTAKE_NO_OWNER,     /* release and renew do not compare the owner */
+    MISTAKE_NO_RECOVERY,  /* no recovery window */
+    MISTAKE_RECREATE_ALL, /* renewals re-create what was seen to end, too */
+    MISTAKE_LOW_FENCE,    /* fences from the register alone */
+};
+
+struct world_config {
+    uint64_t seed;
+    uint64_t steps; /* client requests before the faults stop; 0: as many as fit */
+    enum mistake mistake;
+    bool is_verbose;
+};
+
+struct world {
+    struct world_config config;
+    struct sim_random random;
+    struct agenda agenda;
+    int64_t now_us; /* true time */
+    struct sim_redis redis;
+    struct sim_checker checker;
+    struct sidecar *sidecars[WORLD_SIDECARS]; /* alive; a killed one is replaced */
+    size_t sidecar_count;
+    struct sidecar_list graveyard;
+    struct client_list clients; /* waiting for an answer or holding */
+    struct client_list gone;    /* the others */
+    size_t client_count;
+    uint64_t requests;
+    bool forgets;          /* an even seed */
+    bool is_calm;          /* no faults any more */
+    bool is_closing;       /* no new requests any more */
+    int64_t calm_since_us; /* CLOCK_NEVER before */
+    int loss_permille;
+    int64_t request_gap_us;      /* mean time between client requests */
+    char problem[WORLD_PROBLEM]; /* the first violation; empty: none */
+};
+
+void world_init(struct world *world, const struct world_config *config);
+
+void world_release(struct world *world);
+
+/* Runs to the end or to the first violation. True when there was none. */
+bool world_run(struct world *world);
+
+/* Runs `run` after `delay_us` of true time. */
+void world_after(struct world *world, int64_t delay_us, agenda_fn *run, void *user,
+                 uint64_t number);
+
+struct sidecar *world_random_sidecar(struct world *world);
+
+/* Kills a sidecar; a new one takes its place. */
+void world_replace_sidecar(struct world *world, size_t at);
+
+/* The time a message takes from one process to another. */
+int64_t world_latency_us(struct world *world);
+
+/* A line of the story, with --verbose. */
+PRINTF_LIKE(2, 3) void world_trace(const struct world *world, const char *format, ...);
+
+/* Records the first violation; the run ends after the current event. */
+PRINTF_LIKE(2, 3) void world_violation(struct world *world, const char *format, ...);
+
+#endif
