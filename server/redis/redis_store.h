@@ -19,16 +19,19 @@
 struct redis_store;
 
 struct redis_store_config {
-    const struct redis_url *url; /* must outlive the store */
+    const struct redis_url *url; /* this and all the texts must outlive the store */
     const char *user;            /* overrides the URL's; may be NULL */
     const char *password_file;   /* overrides the URL's; read at every connect; may be NULL */
     const char *key_prefix;      /* "lock:" */
     int64_t connect_timeout_ms;  /* for the transport to stand */
-    int64_t ack_timeout_ms;      /* an answer later than this counts as UNKNOWN */
-    int64_t backoff_max_ms;      /* the longest pause between two attempts to connect */
-    int64_t recovery_window_ms;  /* how long grants wait after Redis forgot (failover-grace) */
-    int64_t operations_max;      /* waiting or in flight; more are answered UNAVAILABLE */
-    bool requires_noeviction;    /* refuse a Redis whose maxmemory-policy may evict locks */
+    /* An answer later than this counts as UNKNOWN. More than STORE_LATE_US / 2 counts as that. */
+    int64_t ack_timeout_ms;
+    int64_t backoff_max_ms;     /* the longest pause between two attempts to connect */
+    int64_t recovery_window_ms; /* how long grants wait after Redis forgot (failover-grace) */
+    /* Waiting or in flight. Beyond it ACQUIRE and INSPECT are answered UNAVAILABLE; RENEW and
+     * RELEASE, of which there are no more than leases, are always taken. */
+    int64_t operations_max;
+    bool requires_noeviction; /* refuse a Redis whose maxmemory-policy may evict locks */
 };
 
 struct redis_store *redis_store_create(const struct redis_store_config *config, struct loop *loop,

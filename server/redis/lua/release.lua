@@ -1,0 +1,15 @@
+-- RELEASE: frees a lock that is ours.
+--
+-- KEYS   the lock
+-- ARGV   owner (version and tenure: 17 bytes)
+-- Reply  {OK} | {NOT_HELD}
+--
+-- Safe to run twice: the second run finds the lock free, or another's, and leaves it alone.
+verbs.RELEASE = {arguments = 1, run = function(key, at)
+    if call('GETRANGE', key, 0, owner_size - 1) ~= ARGV[at] then
+        return not_held
+    end
+    call('DEL', key)
+    return done
+end}
+

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "redis/redis_store.h"
+
+#include <hiredis/hiredis.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "redis/batch.h"
+#include "redis/error.h"
+#include "redis/link.h"
+#include "redis/repeat.h"
+#include "redis/script.h"
+
+#define FLIGHTS_MAX 2
+
+/* What is sent may run this much later, by an estimate of Redis' clock that comes from a reply
+ * which took no longer either. */
+#define ACK_TIMEOUT_MAX_US (STORE_LATE_US / 2)
+
+/* In op->queued_us: no longer waits to be sent, but to be told so. */
+#define GIVEN_UP CLOCK_NEVER
+
+enum flight_state {
+    FLIGHT_IDLE,
+    FLIGHT_AGAIN, /* Redis has forgotten the script: to be sent in full */
+    FLIGHT_SENT,
+    FLIGHT_LOST, /* to be answered UNKNOWN */
+};
+
+/* One of the batches that may be in flight. */
+struct flight {
+    struct redis_store *store;
+    enum flight_state state;
+    int64_t sent_us;
+    struct batch batch;
+};
+
+/* What waits to be sent, in the order of sending. */
+enum queue { QUEUE_RENEW, QUEUE_RELEASE, QUEUE_OTHER, QUEUES };
+
+struct redis_store {
+    struct store port;
+    struct redis_store_config config;
+    struct loop *loop;
+    struct metrics *metrics;
+    struct link *link;
+    struct script script;
+    struct store_op_list queues[QUEUES];
+    struct store_op_list given_up; /* to be answered UNAVAILABLE */
+    int64_t operations;            /* submitted and not answered */
+    int64_t ack_timeout_us;
+    struct flight flights[FLIGHTS_MAX];
+    struct batch_answer answer; /* scratch */
+    struct task flush;          /* FLUSH: send what waits */
+    struct task settle;         /* WORK: answer what no reply answers */
+    struct timer give_up;       /* at the earliest give_up_us, or before */
+    bool expects_new;
+    int64_t recovery_window_us; /* for the next batch */
+    struct repeat repeat;
+};
+
+static enum queue queue_of(enum store_verb verb)
+{
+    switch (verb) {
+    case STORE_RENEW:
+        return QUEUE_RENEW;
+    case STORE_RELEASE:
+        return QUEUE_RELEASE;
+    case STORE_ACQUIRE:
+    case STORE_INSPECT:
+        break;
+    }
+    return QUEUE_OTHER;
+}
+
+static void count_operations(struct redis_store *store, int64_t change)
+{
+    store->operations += change;
+    store->metrics->redis_operations_now = (uint64_t)store->operations;
+}
+
+static void watch_give_up(struct redis_store *store, const struct store_op *op)
+{
+    if (op->give_up_us < store->give_up.due_us) {
+        wheel_set(loop_wheel(store->loop), &store->give_up, op->give_up_us);
+    }
+}
+
+/* The operation is its owner's again before the owner hears of it. */
+static void answer(struct redis_store *store, struct store_op *op,
+                   const struct store_result *result, int64_t now_us)
+{
+    op->state = STORE_OP_IDLE;
+    count_operations(store, -1);
+    op->on_done(op, result, now_us);
+}
+
+/* Puts an operation that was certainly not done back in front of its queue. */
+static void requeue(struct redis_store *store, struct store_op *op)
+{
+    op->state = STORE_OP_QUEUED;
+    TAILQ_INSERT_HEAD(&store->queues[queue_of(op->verb)], op, link);
+    watch_give_up(store, op);
+}
+
+static void requeue_flight(struct redis_store *store, struct flight *flight)
+{
+    for (size_t i = flight->batch.count; i > 0; i--) {
+        requeue(store, flight->batch.ops[i - 1]);
+    }
+    flight->state = FLIGHT_IDLE;
+}
+
+static void report_refusal(struct redis_store *store, const char *problem, int64_t now_us)
+{
+    if (repeat_is_news(&store->repeat, problem, now_us)) {
+        LOG_WARN("redis.refused", LOG_MESSAGE("Redis refuses a lease operation"),
+                 LOG_TEXT("reason", problem));
+    }
+}
+
+/* Answers every operation of the batch in the same way. */
+static void answer_flight(struct redis_store *store, struct flight *flight,
+                          const struct store_result *result, int64_t now_us)
+{
+    flight->state = FLIGHT_IDLE;
+    for (size_t i = 0; i < flight->batch.count; i++) {
+        answer(store, flight->batch.ops[i], result, now_us);
+    }
+}
+
+/* The whole batch was refused before it began. */
+static void take_error(struct redis_store *store, struct flight *flight, const char *text,
+                       int64_t now_us)
+{
+    char word[REDIS_ERROR_WORD_SIZE];
+    redis_error_word(text, word);
+    const char *problem = redis_error_explain(word);
+    switch (redis_error_kind(word)) {
+    case REDIS_ERROR_NO_SCRIPT:
+        flight->state = FLIGHT_AGAIN;
+        store->metrics->redis_script_reloads++;
+        return;
+    case REDIS_ERROR_CONNECTION:
+        requeue_flight(store, flight);
+        link_fail(store->link, problem);
+        return;
+    case REDIS_ERROR_COMMAND:
+        break;
+    }
+    report_refusal(store, problem, now_us);
+    struct store_result result = {.code = STORE_UNAVAILABLE, .detail = problem};
+    answer_flight(store, flight, &result, now_us);
+}
+
+/* Hands the results out; returns what makes the connection useless, or NULL. */
+static const char *take_results(struct redis_store *store, struct flight *flight, int64_t now_us)
+{
+    const char *problem = NULL;
+    for (size_t i = flight->batch.count; i > 0; i--) {
+        struct store_result *result = &store->answer.results[i - 1];
+        bool is_refused = result->code == STORE_UNAVAILABLE;
+        if (is_refused && redis_error_kind(result->detail) == REDIS_ERROR_CONNECTION) {
+            problem = redis_error_explain(result->detail);
+            requeue(store, flight->batch.ops[i - 1]);
+            flight->batch.ops[i - 1] = NULL;
+        }
+    }
+    for (size_t i = 0; i < flight->batch.count; i++) {
+        struct store_result *result = &store->answer.results[i];
+        if (flight->batch.ops[i] == NULL) {
+            continue;
+        }
+        result->sent_us = flight->sent_us;
+        if (result->code == STORE_UNAVAILABLE) {
+            result->sent_us = 0;
+            result->detail = redis_error_explain(result->detail);
+            report_refusal(store, result->detail, now_us);
+        }
+        answer(store, flight->batch.ops[i], result, now_us);
+    }
+    flight->state = FLIGHT_IDLE;
+    return problem;
+}
+
+static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
+{
+    struct flight *flight = user;
+    struct redis_store *store = flight->store;
+    loop_post(store->loop, LOOP_FLUSH, &store->flush);
+    if (reply->type == REDIS_REPLY_ERROR) {
+        take_error(store, flight, reply->str, now_us);
+        return;
+    }
+    if (!batch_decode(&flight->batch, reply, &store->answer)) {
+        link_fail(store->link, "the reply to a batch makes no sense");
+        return;
+    }
+    redis_clock_observe(link_clock(store->link), store->answer.now_us, flight->sent_us, now_us);
+    store->recovery_window_us = store->config.recovery_window_ms * CLOCK_US_PER_MS;
+    const char *problem = take_results(store, flight, now_us);
+    if (problem != NULL) {
+        link_fail(store->link, problem);
+        return;
+    }
+    link_confirm(store->link);
+}
+
+/* Fills the batch: renewals first, then releases. What is past its give_up_us stays behind. */
+static void fill(struct redis_store *store, struct batch *batch, int64_t now_us)
+{
+    batch_clear(batch);
+    for (int queue = 0; queue < QUEUES; queue++) {
+        struct store_op *op = TAILQ_FIRST(&store->queues[queue]);
+        while (op != NULL && batch->count < BATCH_OPERATIONS_MAX) {
+            struct store_op *next = TAILQ_NEXT(op, link);
+            if (op->give_up_us > now_us) {
+                TAILQ_REMOVE(&store->queues[queue], op, link);
+                op->state = STORE_OP_SENT;
+                batch_add(batch, op);
+            }
+            op = next;
+        }
+    }
+}
+
+/* False when the connection did not take it; it was then never sent. */
+static bool send_flight(struct redis_store *store, struct flight *flight, int64_t now_us)
+{
+    struct batch_call call = {
+        .script = &store->script,
+        .is_in_full = flight->state == FLIGHT_AGAIN,
+        .key_prefix = store->config.key_prefix,
+        .run_id = link_run_id(store->link),
+        .not_after_us =
+            redis_clock_latest_us(link_clock(store->link), now_us) + store->ack_timeout_us,
+        .recovery_window_us = store->recovery_window_us,
+    };
+    batch_encode(&flight->batch, &call);
+    struct conn_command command = {
+        .arguments = flight->batch.arguments,
+        .lengths = flight->batch.lengths,
+        .count = flight->batch.argument_count,
+        .on_reply = on_reply,
+        .user = flight,
+    };
+    if (!link_send(store->link, &command, now_us)) {
+        requeue_flight(store, flight);
+        link_fail(store->link, "cannot send");
+        return false;
+    }
+    flight->state = FLIGHT_SENT;
+    flight->sent_us = now_us;
+    store->metrics->redis_batches++;
+    store->metrics->redis_operations += flight->batch.count;
+    return true;
+}
+
+static void run_flush(struct task *task)
+{
+    struct redis_store *store = CONTAINER_OF(task, struct redis_store, flush);
+    if (!link_is_up(store->link)) {
+        return;
+    }
+    int64_t now_us = loop_update_now_us(store->loop);
+    bool is_taken = true;
+    for (size_t i = 0; i < FLIGHTS_MAX && is_taken; i++) {
+        struct flight *flight = &store->flights[i];
+        if (flight->state == FLIGHT_IDLE) {
+            fill(store, &flight->batch, now_us);
+            if (flight->batch.count > 0) {
+                is_taken = send_flight(store, flight, now_us);
+            }
+        } else if (flight->state == FLIGHT_AGAIN) {
+            is_taken = send_flight(store, flight, now_us);
+        }
+    }
+    link_flush(store->link);
+}
+
+/* Moves what is past its give_up_us out of the queues, and sets the timer for the next. */
+static void give_up_late(struct redis_store *store, int64_t now_us)
+{
+    wheel_clear(loop_wheel(store->loop), &store->give_up);
+    for (int queue = 0; queue < QUEUES; queue++) {
+        struct store_op *op = TAILQ_FIRST(&store->queues[queue]);
+        while (op != NULL) {
+            struct store_op *next = TAILQ_NEXT(op, link);
+            if (op->give_up_us <= now_us) {
+                TAILQ_REMOVE(&store->queues[queue], op, link);
+                op->queued_us = GIVEN_UP;
+                TAILQ_INSERT_TAIL(&store->given_up, op, link);
+            } else {
+                watch_give_up(store, op);
+            }
+            op = next;
+        }
+    }
+}
+
+static void answer_given_up(struct redis_store *store, int64_t now_us)
+{
+    size_t count = 0;
+    struct store_op *op = NULL;
+    TAILQ_FOREACH (op, &store->given_up, link) {
+        count++;
+    }
+    /* No more than there are now: what their owners submit at once has its turn in the next. */
+    while (count > 0 && !TAILQ_EMPTY(&store->given_up)) {
+        count--;
+        op = TAILQ_FIRST(&store->given_up);
+        bool is_late = op->give_up_us <= now_us;
+        struct store_result result = {.code = STORE_UNAVAILABLE};
+        result.detail = "too many lease operations wait for Redis";
+        if (is_late && !link_is_up(store->link)) {
+            result.detail = link_problem(store->link);
+        }
+        TAILQ_REMOVE(&store->given_up, op, link);
+        answer(store, op, &result, now_us);
+    }
+}
+
+static void run_settle(struct task *task)
+{
+    struct redis_store *store = CONTAINER_OF(task, struct redis_store, settle);
+    int64_t now_us = loop_now_us(store->loop);
+    for (size_t i = 0; i < FLIGHTS_MAX; i++) {
+        struct flight *flight = &store->flights[i];
+        if (flight->state == FLIGHT_LOST) {
+            struct store_result result = {.code = STORE_UNKNOWN, .sent_us = flight->sent_us};
+            store->metrics->redis_unknown += flight->batch.count;
+            answer_flight(store, flight, &result, now_us);
+        }
+    }
+    give_up_late(store, now_us);
+    answer_given_up(store, now_us);
+}
+
+static void on_give_up(struct timer *timer, int64_t now_us)
+{
+    (void)now_us;
+    struct redis_store *store = CONTAINER_OF(timer, struct redis_store, give_up);
+    loop_post(store->loop, LOOP_WORK, &store->settle);
+}
+
+static void on_up(void *user, int64_t now_us)
+{
+    struct redis_store *store = user;
+    int64_t window_us = store->config.recovery_window_ms * CLOCK_US_PER_MS;
+    store->recovery_window_us = store->expects_new ? 0 : window_us;
+    store->expects_new = false;
+    repeat_init(&store->repeat);
+    struct store_listener *listener = store->port.listener;
+    if (listener != NULL) {
+        listener->on_up(listener, now_us);
+    }
+    loop_post(store->loop, LOOP_FLUSH, &store->flush);
+}
+
+static void on_down(void *user, int64_t now_us)
+{
+    (void)now_us;
+    struct redis_store *store = user;
+    for (size_t i = 0; i < FLIGHTS_MAX; i++) {
+        struct flight *flight = &store->flights[i];
+        if (flight->state == FLIGHT_SENT) {
+            flight->state = FLIGHT_LOST;
+        } else if (flight->state == FLIGHT_AGAIN) {
+            requeue_flight(store, flight);
+        }
+    }
+    loop_post(store->loop, LOOP_WORK, &store->settle);
+}
+
+static struct redis_store *store_of(struct store *port)
+{
+    return CONTAINER_OF(port, struct redis_store, port);
+}
+
+static void submit(struct store *port, struct store_op *op, int64_t now_us)
+{
+    struct redis_store *store = store_of(port);
+    CHECK(op->state == STORE_OP_IDLE);
+    enum queue queue = queue_of(op->verb);
+    count_operations(store, 1);
+    op->state = STORE_OP_QUEUED;
+    if (queue == QUEUE_OTHER && store->operations > store->config.operations_max) {
+        op->queued_us = GIVEN_UP;
+        TAILQ_INSERT_TAIL(&store->given_up, op, link);
+        loop_post(store->loop, LOOP_WORK, &store->settle);
+        return;
+    }
+    op->queued_us = now_us;
+    TAILQ_INSERT_TAIL(&store->queues[queue], op, link);
+    watch_give_up(store, op);
+    loop_post(store->loop, LOOP_FLUSH, &store->flush);
+}
+
+static bool withdraw(struct store *port, struct store_op *op)
+{
+    struct redis_store *store = store_of(port);
+    CHECK(op->state != STORE_OP_IDLE);
+    if (op->state == STORE_OP_SENT) {
+        return false;
+    }
+    if (op->queued_us == GIVEN_UP) {
+        TAILQ_REMOVE(&store->given_up, op, link);
+    } else {
+        TAILQ_REMOVE(&store->queues[queue_of(op->verb)], op, link);
+    }
+    op->state = STORE_OP_IDLE;
+    count_operations(store, -1);
+    return true;
+}
+
+static const struct store_vtable vtable = {.submit = submit, .withdraw = withdraw};
+
+struct redis_store *redis_store_create(const struct redis_store_config *config, struct loop *loop,
+                                       struct metrics *metrics)
+{
+    struct redis_store *store = memory_alloc(sizeof(*store));
+    store->port.vtable = &vtable;
+    store->config = *config;
+    store->loop = loop;
+    store->metrics = metrics;
+    store->ack_timeout_us = config->ack_timeout_ms * CLOCK_US_PER_MS;
+    if (store->ack_timeout_us > ACK_TIMEOUT_MAX_US) {
+        store->ack_timeout_us = ACK_TIMEOUT_MAX_US;
+    }
+    script_init(&store->script);
+    for (int queue = 0; queue < QUEUES; queue++) {
+        TAILQ_INIT(&store->queues[queue]);
+    }
+    TAILQ_INIT(&store->given_up);
+    for (size_t i = 0; i < FLIGHTS_MAX; i++) {
+        store->flights[i].store = store;
+        store->flights[i].state = FLIGHT_IDLE;
+        batch_init(&store->flights[i].batch);
+    }
+    task_init(&store->flush, run_flush);
+    task_init(&store->settle, run_settle);
+    timer_init(&store->give_up, on_give_up);
+    repeat_init(&store->repeat);
+    struct link_config link_config = {
+        .url = config->url,
+        .user = config->user,
+        .password_file = config->password_file,
+        .connect_timeout_us = config->connect_timeout_ms * CLOCK_US_PER_MS,
+        .ack_timeout_us = store->ack_timeout_us,
+        .backoff_max_us = config->backoff_max_ms * CLOCK_US_PER_MS,
+        .requires_noeviction = config->requires_noeviction,
+    };
+    struct link_listener listener = {.on_up = on_up, .on_down = on_down, .user = store};
+    store->link = link_create(&link_config, &listener, loop, metrics);
+    return store;
+}
+
+void redis_store_destroy(struct redis_store *store)
+{
+    link_destroy(store->link);
+    loop_unpost(store->loop, &store->flush);
+    loop_unpost(store->loop, &store->settle);
+    wheel_clear(loop_wheel(store->loop), &store->give_up);
+    for (size_t i = 0; i < FLIGHTS_MAX; i++) {
+        batch_release(&store->flights[i].batch);
+    }
+    memory_free(store);
+}
+
+struct store *redis_store_port(struct redis_store *store)
+{
+    return &store->port;
+}
+
+bool redis_store_is_up(const struct redis_store *store)
+{
+    return link_is_up(store->link);
+}
+
+void redis_store_expect_new(struct redis_store *store)
+{
+    store->expects_new = true;
+}
+
+void redis_store_retry_now(struct redis_store *store)
+{
+    link_retry_now(store->link);
+}
