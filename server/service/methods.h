@@ -6,8 +6,11 @@
 #ifndef HOLDFAST_SERVICE_METHODS_H
 #define HOLDFAST_SERVICE_METHODS_H
 
+#include "base/compiler.h"
+
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct method {
     const char *service; /* "holdfast.v1.Locks" */
@@ -20,12 +23,28 @@ struct method {
     const ProtobufCMessageDescriptor *input;
 };
 
+/* Rows, and the services whose methods they must cover. */
+struct method_table {
+    const struct method *rows;
+    size_t count;
+    const ProtobufCServiceDescriptor *const *services;
+    size_t service_count;
+};
+
+/* The table that methods_find searches. */
+extern const struct method_table method_table;
+
 /* The row of service/name. NULL when there is none; then *is_service_known tells whether at least
  * the service exists. */
 const struct method *methods_find(const char *service, const char *name, bool *is_service_known);
 
-/* Fills the rows from the descriptors and checks that both agree. Call once, before methods_find.
- */
+/* Checks that the rows and the descriptors agree. Call once, before methods_find. */
 void methods_init(void);
+
+#define METHODS_PROBLEM_SIZE 256
+
+/* Whether every method of the services has exactly one row and every row its method, under the same
+ * name, index and input. If not, says in `problem` which. */
+NODISCARD bool methods_agree(const struct method_table *table, char problem[METHODS_PROBLEM_SIZE]);
 
 #endif

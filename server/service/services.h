@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct release;
+
 struct services_config {
     int64_t default_ttl_ms;
     size_t sessions_max;       /* option max-connections */
@@ -20,6 +22,7 @@ struct services_config {
     size_t session_calls_max;  /* max-calls-per-connection */
     size_t session_leases_max; /* max-leases-per-connection */
     size_t message_bytes_max;  /* max-message-size: of one request message */
+    size_t leases_max;         /* max-leases: the keeper's limit, for the refusal's text */
 };
 
 struct services {
@@ -27,9 +30,10 @@ struct services {
     struct loop *loop;
     struct keeper *keeper;
     struct metrics *metrics;
-    size_t sessions;  /* open now */
-    size_t calls;     /* in flight now */
-    bool is_draining; /* new leases are refused with UNAVAILABLE */
+    size_t sessions;          /* open now */
+    size_t calls;             /* in flight now */
+    bool is_draining;         /* new leases are refused with UNAVAILABLE */
+    struct release *releases; /* leases being given back: see service/binding.h */
 };
 
 /* `config` is copied; the others outlive the services. Checks that every method of every .proto has

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bounds of request fields. A check returns false and writes into `problem` one sentence that
+ * names the field and the bound. Strings are UTF-8 without NUL already: wire/message.h saw to it.
+ */
+#ifndef HOLDFAST_SERVICE_FIELDS_H
+#define HOLDFAST_SERVICE_FIELDS_H
+
+#include "base/compiler.h"
+#include "base/id128.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FIELDS_PROBLEM_SIZE 160
+
+#define FIELDS_HEARTBEAT_MIN_MS 100
+#define FIELDS_HEARTBEAT_MAX_MS 86400000
+
+/* 1 to LEASE_KEY_MAX bytes. */
+NODISCARD bool fields_check_key(const char *key, char problem[FIELDS_PROBLEM_SIZE]);
+
+/* At most LEASE_LABEL_MAX bytes. */
+NODISCARD bool fields_check_label(const char *label, char problem[FIELDS_PROBLEM_SIZE]);
+
+/* 0 or LEASE_TTL_MIN_MS to LEASE_TTL_MAX_MS. */
+NODISCARD bool fields_check_ttl(uint32_t ttl_ms, char problem[FIELDS_PROBLEM_SIZE]);
+
+/* 0 or FIELDS_HEARTBEAT_MIN_MS to FIELDS_HEARTBEAT_MAX_MS. */
+NODISCARD bool fields_check_heartbeat(uint32_t heartbeat_ms, char problem[FIELDS_PROBLEM_SIZE]);
+
+/* Exactly ID128_SIZE bytes, copied into *token. */
+NODISCARD bool fields_take_token(const ProtobufCBinaryData *bytes, struct id128 *token,
+                                 char problem[FIELDS_PROBLEM_SIZE]);
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The service holdfast.v1.Locks: Acquire, Renew, Release and Inspect; Hold is in service/hold.c. */
+#ifndef HOLDFAST_SERVICE_LOCKS_H
+#define HOLDFAST_SERVICE_LOCKS_H
+
+#include <holdfast/v1/locks.pb-c.h>
+
+/* The generated vtable with our handlers; never changes. */
+extern Holdfast__V1__Locks_Service locks_service;
+
+#endif
