@@ -15,6 +15,9 @@
  * hand holdfast_lease_fence to the resource you protect: a lease is not mutual exclusion against a
  * paused process.
  *
+ * The library raises no SIGPIPE, takes no signal, and its descriptors close on exec. After fork
+ * only the parent may use handles and leases.
+ *
  * Times are milliseconds. Strings are UTF-8. Keys have 1 to 512 bytes, labels at most 256.
  */
 #ifndef HOLDFAST_HOLDFAST_H
@@ -74,7 +77,9 @@ struct holdfast_holder {
     uint64_t fence;                  /* 0 when foreign */
 };
 
-/* How to reach the server. Zero-initialise, then set what you need. */
+/* How to reach the server. Zero-initialise, then set what you need. Over tls:// the server must
+ * show a certificate for the name or address in its URL. Naming files for another kind of server is
+ * an error. */
 struct holdfast_options {
     const char *server;    /* "unix:///path", "tcp://host:port", "tls://host:port"; NULL:
                               $HOLDFAST_SERVER, else tcp://127.0.0.1:7420 */
@@ -88,6 +93,8 @@ struct holdfast_lease;
 
 /* What a holder may want to hear. All may be NULL. */
 struct holdfast_lease_events {
+    /* The server could not confirm the lease for two thirds of its ttl, or we heard nothing until a
+     * sixth was left. Prepare to stop. Once, and again after a recovery. */
     void (*on_at_risk)(struct holdfast_lease *lease, int64_t valid_for_ms, void *user);
     /* Once, and never after a release. The lease stays readable until it is freed. */
     void (*on_lost)(struct holdfast_lease *lease, enum holdfast_loss loss, void *user);
@@ -116,7 +123,8 @@ struct holdfast;
 HOLDFAST_API struct holdfast *holdfast_open(const struct holdfast_options *options, char *error);
 
 /* Ends the connection and the thread. Leases still held are lost without on_lost; free them before
- * or after. Not from a callback. */
+ * or after. Requests that other threads wait for end with HOLDFAST_AWAY; after that no thread may
+ * use the handle. Not from a callback. */
 HOLDFAST_API void holdfast_close(struct holdfast *holdfast);
 
 /* The text of this thread's last failure on any handle; "" when there was none. */
@@ -133,25 +141,35 @@ HOLDFAST_API enum holdfast_result holdfast_hold(struct holdfast *holdfast,
 
 /* Acquires a detached lease: bound to nothing but its ttl; renew and release it with its key and
  * token from anywhere. `token`: NULL, or HOLDFAST_TOKEN_SIZE random bytes of yours, which make a
- * retry the same acquire. heartbeat_ms and events are not used. */
+ * retry the same acquire: ask again, or release it by its token, when the result is HOLDFAST_AWAY
+ * or HOLDFAST_TIMEOUT, for the lock may have been obtained. With NULL the library does that itself.
+ * heartbeat_ms and events are not used. */
 HOLDFAST_API enum holdfast_result holdfast_acquire_detached(struct holdfast *holdfast,
                                                             const struct holdfast_ask *ask,
                                                             const unsigned char *token,
                                                             struct holdfast_lease **lease,
                                                             struct holdfast_holder *busy);
 
-/* Releases a lease; returns when the lock is free. HOLDFAST_NOT_HELD: it was lost before. */
+/* Releases a lease; returns when the lock is free. HOLDFAST_NOT_HELD: it was lost before. After
+ * any result but HOLDFAST_INVALID and HOLDFAST_LIMIT the lease is not valid any more; a detached
+ * one may be released again. */
 HOLDFAST_API enum holdfast_result holdfast_release(struct holdfast *holdfast,
                                                    struct holdfast_lease *lease);
 
 /* Extends a detached lease by `ttl_ms` from now (0: the server's default). On a held lease, asks
- * the server and refreshes its validity. */
+ * the server and refreshes its validity; `ttl_ms` must be 0. */
 HOLDFAST_API enum holdfast_result holdfast_renew(struct holdfast *holdfast,
                                                  struct holdfast_lease *lease, uint32_t ttl_ms);
 
 /* Releases by key and token: what `holdfast_release` does for a lease of another process. */
 HOLDFAST_API enum holdfast_result holdfast_release_token(struct holdfast *holdfast, const char *key,
                                                          const unsigned char *token);
+
+/* Extends a detached lease by key and token: what `holdfast_renew` does for a lease of another
+ * process. HOLDFAST_OK: *lease tells its fence and validity and must be freed. */
+HOLDFAST_API enum holdfast_result holdfast_renew_token(struct holdfast *holdfast, const char *key,
+                                                       const unsigned char *token, uint32_t ttl_ms,
+                                                       struct holdfast_lease **lease);
 
 /* Tells who holds a lock. */
 HOLDFAST_API enum holdfast_result holdfast_inspect(struct holdfast *holdfast, const char *key,
@@ -175,7 +193,10 @@ HOLDFAST_API uint32_t holdfast_lease_ttl_ms(const struct holdfast_lease *lease);
  * Reads the clock: ask right before you act. */
 HOLDFAST_API int64_t holdfast_lease_valid_for_ms(const struct holdfast_lease *lease);
 
-/* Frees the memory. A lease still held is released in the background first. */
+/* Frees the memory. A lease still held is released in the background first; a detached one stays
+ * until it is released or its ttl ends. Once this has returned, no callback of the lease runs
+ * any more: so do not call it with a mutex locked that your callbacks lock. From a callback it is
+ * allowed. NULL is, too. */
 HOLDFAST_API void holdfast_lease_free(struct holdfast_lease *lease);
 
 /*
@@ -197,7 +218,8 @@ HOLDFAST_API void holdfast_async_close(struct holdfast_async *async);
 
 /* Each request's callback runs exactly once, never before the request function returns. `error` is
  * "" on success; `lease` is NULL unless OK and then the caller's to free; `holder` is NULL unless
- * it has something to say. Both texts are valid only during the callback. */
+ * it has something to say. Both texts are valid only during the callback. A holdfast_done_fn may be
+ * NULL. */
 typedef void holdfast_lease_fn(enum holdfast_result result, struct holdfast_lease *lease,
                                const struct holdfast_holder *holder, const char *error, void *user);
 typedef void holdfast_done_fn(enum holdfast_result result, const char *error, void *user);
@@ -217,6 +239,9 @@ HOLDFAST_API void holdfast_async_renew(struct holdfast_async *async, struct hold
 HOLDFAST_API void holdfast_async_release_token(struct holdfast_async *async, const char *key,
                                                const unsigned char *token,
                                                holdfast_done_fn *on_done, void *user);
+HOLDFAST_API void holdfast_async_renew_token(struct holdfast_async *async, const char *key,
+                                             const unsigned char *token, uint32_t ttl_ms,
+                                             holdfast_lease_fn *on_done, void *user);
 HOLDFAST_API void holdfast_async_inspect(struct holdfast_async *async, const char *key,
                                          holdfast_inspect_fn *on_done, void *user);
 
