@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands, one file each: they do their work and return the exit code. */
+#ifndef HOLDFAST_CLI_COMMANDS_H
+#define HOLDFAST_CLI_COMMANDS_H
+
+#include "arguments.h"
+
+int command_run(const struct arguments *arguments);
+int command_hold(const struct arguments *arguments);
+int command_try(const struct arguments *arguments);
+int command_release(const struct arguments *arguments);
+int command_renew(const struct arguments *arguments);
+int command_inspect(const struct arguments *arguments);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "help.h"
+
+static const char overview[] =
+    "Hold a lock for exactly as long as you are alive.\n"
+    "\n"
+    "usage: holdfast COMMAND [OPTION...] KEY ...\n"
+    "\n"
+    "  run KEY -- COMMAND ...     run a command while holding a lock\n"
+    "  hold KEY                   hold a lock until the end of input or a signal\n"
+    "  try KEY                    see whether a lock is to be had; --detached: take it and leave\n"
+    "  release KEY --token HEX    give up a detached lease\n"
+    "  renew KEY --token HEX      extend a detached lease\n"
+    "  inspect KEY                show who holds a lock\n"
+    "  help COMMAND               everything about one command\n"
+    "\n"
+    "Nothing here waits for a busy lock. The server is holdfastd, at --server URL or\n"
+    "HOLDFAST_SERVER (default: tcp://127.0.0.1:7420). Durations carry a unit: 250ms, 3s, 5m, 2h.\n";
+
+static const char exit_codes[] =
+    "\n"
+    "exit codes:\n"
+    "  0    done; run exits with its command's own code (128 + n if signal n killed it)\n"
+    "  64   usage: an argument is wrong or out of bounds\n"
+    "  69   the server or its Redis is away, does not answer in time, or is at a limit\n"
+    "  70   anything unexpected\n"
+    "  75   busy: somebody else holds the lock\n"
+    "  76   the lease is lost: it ended, or was taken, before it was given up\n";
+
+static const char overview_examples[] =
+    "\n"
+    "examples:\n"
+    "  holdfast run backup --ttl 30s -- pg_dump --file /backup/db.sql db\n"
+    "  holdfast inspect backup\n"
+    "  holdfast hold deploy             (Ctrl-D releases)\n";
+
+/* The paragraphs between the options and the examples tell what cannot be guessed. */
+static const struct {
+    const char *usage;
+    const char *details;
+    const char *examples;
+} pages[COMMAND_COUNT] = {
+    [COMMAND_RUN] =
+        {
+            "usage: holdfast run [OPTION...] KEY -- COMMAND [ARGUMENT...]\n"
+            "\n"
+            "Takes the lock, runs COMMAND, releases the lock when it ends, and exits with its "
+            "code.\n"
+            "A busy lock is not waited for.\n",
+            "\n"
+            "COMMAND finds HOLDFAST_KEY and HOLDFAST_FENCE in its environment, and "
+            "HOLDFAST_SERVER\n"
+            "if --server was given. Hand the fence to what you protect, and refuse lower ones "
+            "there.\n"
+            "\n"
+            "COMMAND runs in a process group of its own and has the terminal while it runs. "
+            "SIGTERM,\n"
+            "SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT and SIGTSTP are passed "
+            "on\n"
+            "to that group.\n"
+            "\n"
+            "COMMAND never outlives its lease:\n"
+            "  - while no renewal is confirmed, its group gets SIGTERM when a quarter of the ttl "
+            "is\n"
+            "    left (5s at most), and SIGKILL just before the lease ends;\n"
+            "  - when the lease is lost at once (the connection drops, somebody deletes the key) "
+            "it\n"
+            "    gets SIGTERM, and SIGKILL after --kill-after;\n"
+            "  - when holdfast itself is killed the group is killed with it; when holdfast is "
+            "stopped\n"
+            "    (Ctrl-Z, kill -STOP) the group is killed before the lease would end.\n"
+            "Whatever COMMAND makes of it, the exit code is then 76. Out of reach are processes "
+            "that\n"
+            "leave the group (setsid, jobs of an interactive shell) or become another user "
+            "(sudo).\n",
+            "  holdfast run backup -- pg_dump --file /backup/db.sql db\n"
+            "  holdfast run nightly --ttl 30s --label \"$(hostname) cron\" -- ./nightly.sh\n"
+            "  holdfast run migrate -- sh -c './migrate --fence \"$HOLDFAST_FENCE\"'\n",
+        },
+    [COMMAND_HOLD] =
+        {
+            "usage: holdfast hold [OPTION...] KEY\n"
+            "\n"
+            "Takes the lock, prints one line, and holds it until the end of input (Ctrl-D), SIGINT "
+            "or\n"
+            "SIGTERM; then releases it and exits with 0. If the lease is lost, says so and exits\n"
+            "with 76.\n",
+            "\n"
+            "A script's background job has /dev/null as input, which ends at once: give it a "
+            "pipe.\n"
+            "With --json every event is a line: granted, at_risk, lost, released, or busy.\n",
+            "  holdfast hold deploy\n"
+            "  sleep 600 | holdfast hold maintenance --label \"ten minutes of peace\"\n"
+            "  holdfast hold --json leader\n",
+        },
+    [COMMAND_TRY] =
+        {
+            "usage: holdfast try [OPTION...] KEY\n"
+            "\n"
+            "Takes the lock and gives it back at once: exits with 0 if it was to be had and with "
+            "75\n"
+            "if not. A lease ends with the connection that holds it, so nothing is held "
+            "afterwards.\n"
+            "\n"
+            "With --detached the lease stays when holdfast exits: it prints its token and fence, "
+            "and\n"
+            "lives until `release`, or until its ttl ends without `renew`.\n",
+            "\n"
+            "--token, or HOLDFAST_TOKEN which `ps` does not show, brings a token of your own (32\n"
+            "random hex digits): then asking again after a lost answer is the same request.\n",
+            "  holdfast try deploy && echo free\n"
+            "  holdfast try deploy --detached --ttl 10m\n"
+            "  HOLDFAST_TOKEN=$(openssl rand -hex 16) holdfast try deploy --detached --json\n",
+        },
+    [COMMAND_RELEASE] =
+        {
+            "usage: holdfast release [OPTION...] KEY --token HEX\n"
+            "\n"
+            "Gives up a lease by its token, as `try --detached` printed it. Exits with 76 if the "
+            "lock\n"
+            "is not held with this token (any more).\n",
+            "\n"
+            "Whoever has the token can release the lease; HOLDFAST_TOKEN keeps it out of `ps`.\n",
+            "  HOLDFAST_TOKEN=$token holdfast release deploy\n",
+        },
+    [COMMAND_RENEW] =
+        {
+            "usage: holdfast renew [OPTION...] KEY --token HEX\n"
+            "\n"
+            "Extends a detached lease: from now on it lives for --ttl. Exits with 76 if the lock "
+            "is\n"
+            "not held with this token (any more).\n",
+            "\n"
+            "Leases of `run` and `hold` are renewed by the server and need no renew.\n",
+            "  HOLDFAST_TOKEN=$token holdfast renew deploy --ttl 10m\n",
+        },
+    [COMMAND_INSPECT] =
+        {
+            "usage: holdfast inspect [OPTION...] KEY\n"
+            "\n"
+            "Shows whether the lock is held, by whom, since when, and for how long unless it is\n"
+            "renewed. Exits with 0 in either case. Changes nothing and never shows a token.\n",
+            "",
+            "  holdfast inspect deploy\n"
+            "  holdfast inspect deploy --json | jq -r .state\n",
+        },
+};
+
+void help_write(enum command command, FILE *out)
+{
+    if (pages[command].usage == NULL) {
+        fputs(overview, out);
+        fputs(exit_codes, out);
+        fputs(overview_examples, out);
+        return;
+    }
+    fputs(pages[command].usage, out);
+    fputs("\noptions:\n", out);
+    arguments_write_options(command, out);
+    fputs("[NAME]: a variable that counts where the option is not given.\n", out);
+    fputs(pages[command].details, out);
+    fputs(exit_codes, out);
+    fputs("\nexamples:\n", out);
+    fputs(pages[command].examples, out);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <jansson.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "session.h"
+
+struct hold {
+    struct session session;
+    struct holdfast_lease *lease;
+    bool is_releasing;
+    struct event *input;
+    struct event *input_retry;
+    struct event *interrupt;
+    struct event *terminate;
+};
+
+/* A background job may not read from its terminal; asked again after this long, for it may come to
+ * the foreground. */
+static const struct timeval background_pause = {.tv_usec = 250000};
+
+static void print_granted(const struct hold *hold)
+{
+    const struct arguments *arguments = hold->session.arguments;
+    const uint64_t fence = holdfast_lease_fence(hold->lease);
+    const uint32_t ttl_ms = holdfast_lease_ttl_ms(hold->lease);
+    if (arguments->is_json) {
+        output_json(json_pack("{s:s, s:s, s:I, s:I, s:I}", "event", "granted", "key",
+                              arguments->key, "fence", (json_int_t)fence, "ttl_ms",
+                              (json_int_t)ttl_ms, "valid_for_ms",
+                              (json_int_t)holdfast_lease_valid_for_ms(hold->lease)));
+    } else if (!arguments->is_quiet) {
+        char ttl[OUTPUT_DURATION_SIZE];
+        output_duration(ttl_ms, ttl);
+        output_line("holding %s: fence %llu, ttl %s", arguments->key, (unsigned long long)fence,
+                    ttl);
+    }
+}
+
+static void on_released(enum holdfast_result result, const char *error, void *user)
+{
+    struct hold *hold = (struct hold *)user;
+    const struct arguments *arguments = hold->session.arguments;
+    if (hold->session.is_ended) {
+        return;
+    }
+    if (result != HOLDFAST_OK) {
+        session_fail(&hold->session, result, NULL, error);
+        return;
+    }
+    if (arguments->is_json) {
+        output_json(json_pack("{s:s, s:s}", "event", "released", "key", arguments->key));
+    } else if (!arguments->is_quiet) {
+        output_line("released %s", arguments->key);
+    }
+    session_end(&hold->session, EXIT_OK);
+}
+
+/* From now on a signal ends the process as usual, should the release take too long. */
+static void release(struct hold *hold)
+{
+    if (hold->is_releasing) {
+        return;
+    }
+    hold->is_releasing = true;
+    event_del(hold->input);
+    event_del(hold->input_retry);
+    event_del(hold->interrupt);
+    event_del(hold->terminate);
+    holdfast_async_release(hold->session.async, hold->lease, on_released, hold);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *user)
+{
+    (void)number;
+    (void)what;
+    release((struct hold *)user);
+}
+
+static void on_input(evutil_socket_t fd, short what, void *user)
+{
+    struct hold *hold = (struct hold *)user;
+    char ignored[4096];
+    (void)what;
+    const ssize_t count = read(fd, ignored, sizeof(ignored));
+    if (count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN))) {
+        return;
+    }
+    if (count < 0 && errno == EIO && isatty(fd)) {
+        event_del(hold->input);
+        event_add(hold->input_retry, &background_pause);
+        return;
+    }
+    release(hold);
+}
+
+static void on_input_retry(evutil_socket_t fd, short what, void *user)
+{
+    struct hold *hold = (struct hold *)user;
+    (void)fd;
+    (void)what;
+    event_add(hold->input, NULL);
+}
+
+static void on_at_risk(struct holdfast_lease *lease, int64_t valid_for_ms, void *user)
+{
+    const struct hold *hold = (const struct hold *)user;
+    const struct arguments *arguments = hold->session.arguments;
+    (void)lease;
+    if (arguments->is_json) {
+        output_json(json_pack("{s:s, s:s, s:I}", "event", "at_risk", "key", arguments->key,
+                              "valid_for_ms", (json_int_t)valid_for_ms));
+    }
+    if (!arguments->is_quiet) {
+        char left[OUTPUT_DURATION_SIZE];
+        output_duration(valid_for_ms, left);
+        output_error("%s is at risk: no renewal is confirmed; it is lost in %s unless one is.",
+                     arguments->key, left);
+    }
+}
+
+static void on_lost(struct holdfast_lease *lease, enum holdfast_loss loss, void *user)
+{
+    struct hold *hold = (struct hold *)user;
+    const struct arguments *arguments = hold->session.arguments;
+    (void)lease;
+    if (arguments->is_json) {
+        output_json(json_pack("{s:s, s:s, s:s}", "event", "lost", "key", arguments->key, "reason",
+                              holdfast_loss_text(loss)));
+    }
+    output_error("%s is lost: %s.", arguments->key, holdfast_loss_text(loss));
+    session_end(&hold->session, EXIT_LOST);
+}
+
+static void on_granted(enum holdfast_result result, struct holdfast_lease *lease,
+                       const struct holdfast_holder *holder, const char *error, void *user)
+{
+    struct hold *hold = (struct hold *)user;
+    const struct arguments *arguments = hold->session.arguments;
+    hold->lease = lease;
+    if (hold->session.is_ended) {
+        return;
+    }
+    if (result != HOLDFAST_OK) {
+        if (result == HOLDFAST_BUSY && holder != NULL && arguments->is_json) {
+            output_json(json_pack("{s:s, s:s, s:o}", "event", "busy", "key", arguments->key,
+                                  "holder", output_holder_json(holder)));
+        }
+        session_fail(&hold->session, result, holder, error);
+        return;
+    }
+    print_granted(hold);
+    if (event_add(hold->input, NULL) != 0 || event_add(hold->interrupt, NULL) != 0 ||
+        event_add(hold->terminate, NULL) != 0) {
+        output_error("Cannot watch the input and signals: out of memory.");
+        session_end(&hold->session, EXIT_UNEXPECTED);
+    }
+}
+
+static bool create_events(struct hold *hold)
+{
+    struct event_base *base = hold->session.base;
+    hold->input = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, hold);
+    hold->input_retry = event_new(base, -1, 0, on_input_retry, hold);
+    hold->interrupt = event_new(base, SIGINT, EV_SIGNAL | EV_PERSIST, on_signal, hold);
+    hold->terminate = event_new(base, SIGTERM, EV_SIGNAL | EV_PERSIST, on_signal, hold);
+    if (hold->input == NULL || hold->input_retry == NULL || hold->interrupt == NULL ||
+        hold->terminate == NULL) {
+        output_error("Cannot watch the input and signals: out of memory.");
+        return false;
+    }
+    return true;
+}
+
+static void free_event(struct event *event)
+{
+    if (event != NULL) {
+        event_free(event);
+    }
+}
+
+int command_hold(const struct arguments *arguments)
+{
+    struct hold hold = {.lease = NULL};
+    /* So that reading the terminal from the background fails instead of stopping the process. */
+    signal(SIGTTIN, SIG_IGN);
+    if (session_open(&hold.session, arguments) && create_events(&hold)) {
+        struct holdfast_ask ask = session_ask(&hold.session);
+        ask.events = (struct holdfast_lease_events){
+            .on_at_risk = on_at_risk, .on_lost = on_lost, .user = &hold};
+        holdfast_async_hold(hold.session.async, &ask, on_granted, &hold);
+        session_run(&hold.session);
+    }
+    free_event(hold.input);
+    free_event(hold.input_retry);
+    free_event(hold.interrupt);
+    free_event(hold.terminate);
+    if (hold.lease != NULL) {
+        holdfast_lease_free(hold.lease);
+    }
+    return session_close(&hold.session);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every command needs: an event loop, the library on it, and an exit code. A command opens a
+ * session, makes its first request, and runs the loop; callbacks go on from there until one of
+ * them ends the session.
+ */
+#ifndef HOLDFAST_CLI_SESSION_H
+#define HOLDFAST_CLI_SESSION_H
+
+#include <stdbool.h>
+
+#include <holdfast/holdfast.h>
+
+#include "arguments.h"
+#include "output.h"
+
+struct event_base;
+
+struct session {
+    const struct arguments *arguments;
+    struct event_base *base;
+    struct holdfast_async *async;
+    bool is_ended;
+    int exit_code;
+    char label[HOLDFAST_LABEL_SIZE]; /* --label, or user@host:pid */
+};
+
+/* False after reporting why; the exit code is set. Close it either way. */
+bool session_open(struct session *session, const struct arguments *arguments);
+
+/* Turns the loop until somebody ends the session. */
+void session_run(struct session *session);
+
+/* The first exit code wins; the loop stops once the current callback returns. */
+void session_end(struct session *session, int exit_code);
+
+/* Reports a failed request, or who holds the lock, and ends the session accordingly. */
+void session_fail(struct session *session, enum holdfast_result result,
+                  const struct holdfast_holder *holder, const char *error);
+
+/* Ends the connection; what is still held is given up. Requests still pending report into the void:
+ * callbacks must look at is_ended. Returns the exit code. */
+int session_close(struct session *session);
+
+/* What --ttl, --label and --heartbeat ask for. */
+struct holdfast_ask session_ask(const struct session *session);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A lease ends with the connection that holds it, so a plain `try` can only tell whether the lock
+ * was to be had: it takes it and gives it back. With --detached it leaves the lease behind.
+ */
+#include "commands.h"
+
+#include <jansson.h>
+
+#include "output.h"
+#include "session.h"
+
+struct
+try {
+    struct session session;
+    struct holdfast_lease *lease;
+};
+
+static void print_detached(const struct arguments *arguments, const struct holdfast_lease *lease)
+{
+    char token[OUTPUT_TOKEN_SIZE];
+    output_token(holdfast_lease_token(lease), token);
+    const json_int_t fence = (json_int_t)holdfast_lease_fence(lease);
+    const json_int_t ttl_ms = (json_int_t)holdfast_lease_ttl_ms(lease);
+    if (arguments->is_json) {
+        output_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "key", arguments->key, "outcome",
+                              "granted", "token", token, "fence", fence, "ttl_ms", ttl_ms,
+                              "valid_for_ms", (json_int_t)holdfast_lease_valid_for_ms(lease)));
+        return;
+    }
+    output_line("token %s\nfence %llu", token, (unsigned long long)fence);
+}
+
+static void print_free(const struct arguments *arguments, uint64_t fence)
+{
+    if (arguments->is_json) {
+        output_json(json_pack("{s:s, s:s, s:I}", "key", arguments->key, "outcome", "free", "fence",
+                              (json_int_t)fence));
+    } else if (!arguments->is_quiet) {
+        output_line("%s was free (taken and released, fence %llu)", arguments->key,
+                    (unsigned long long)fence);
+    }
+}
+
+static void fail(struct session *session, enum holdfast_result result,
+                 const struct holdfast_holder *holder, const char *error)
+{
+    if (result == HOLDFAST_BUSY && holder != NULL && session->arguments->is_json) {
+        output_json(json_pack("{s:s, s:s, s:o}", "key", session->arguments->key, "outcome", "busy",
+                              "holder", output_holder_json(holder)));
+    }
+    session_fail(session, result, holder, error);
+}
+
+static void on_detached(enum holdfast_result result, struct holdfast_lease *lease,
+                        const struct holdfast_holder *holder, const char *error, void *user)
+{
+    struct try *try = (struct try *)user;
+    if (!try->session.is_ended && result == HOLDFAST_OK) {
+        print_detached(try->session.arguments, lease);
+        session_end(&try->session, EXIT_OK);
+    } else if (!try->session.is_ended) {
+        fail(&try->session, result, holder, error);
+    }
+    if (lease != NULL) {
+        holdfast_lease_free(lease);
+    }
+}
+
+static void on_given_back(enum holdfast_result result, const char *error, void *user)
+{
+    struct try *try = (struct try *)user;
+    if (!try->session.is_ended && result == HOLDFAST_OK) {
+        print_free(try->session.arguments, holdfast_lease_fence(try->lease));
+        session_end(&try->session, EXIT_OK);
+    } else if (!try->session.is_ended) {
+        session_fail(&try->session, result, NULL, error);
+    }
+}
+
+static void on_taken(enum holdfast_result result, struct holdfast_lease *lease,
+                     const struct holdfast_holder *holder, const char *error, void *user)
+{
+    struct try *try = (struct try *)user;
+    try->lease = lease;
+    if (try->session.is_ended) {
+        return;
+    }
+    if (result == HOLDFAST_OK) {
+        holdfast_async_release(try->session.async, lease, on_given_back, try);
+    } else {
+        fail(&try->session, result, holder, error);
+    }
+}
+
+int command_try(const struct arguments *arguments)
+{
+    struct try try = {.lease = NULL};
+    if (session_open(&try.session, arguments)) {
+        const struct holdfast_ask ask = session_ask(&try.session);
+        if (arguments->is_detached) {
+            holdfast_async_acquire_detached(try.session.async, &ask,
+                                            arguments->has_token ? arguments->token : NULL,
+                                            on_detached, &try);
+        } else {
+            holdfast_async_hold(try.session.async, &ask, on_taken, &try);
+        }
+        session_run(&try.session);
+    }
+    if (try.lease != NULL) {
+        holdfast_lease_free(try.lease);
+    }
+    return session_close(&try.session);
+}
