@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the two sides of the comparison have in common. */
+#ifndef HOLDFAST_TESTS_BENCH_H
+#define HOLDFAST_TESTS_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BENCH_TTL_MS   30000
+#define BENCH_SHA_SIZE 41
+
+/* One connection, with at most one request on its way. */
+struct bench_client {
+    int fd;
+    uint32_t next_id;                 /* ttRPC's stream id */
+    char acquire_sha[BENCH_SHA_SIZE]; /* Redis' names of the two scripts */
+    char release_sha[BENCH_SHA_SIZE];
+    char key[32];
+    uint8_t token[16];
+    size_t used;
+    uint8_t input[4096];
+};
+
+struct bench_protocol {
+    void (*prepare)(struct bench_client *client);
+    void (*send_acquire)(struct bench_client *client);
+    void (*send_release)(struct bench_client *client);
+    /* Takes one whole answer out of the input and checks that it is a success; false while it is
+     * incomplete. */
+    bool (*take_answer)(struct bench_client *client, bool is_release);
+};
+
+extern const struct bench_protocol bench_ttrpc;
+extern const struct bench_protocol bench_redis;
+
+/* Requests are far smaller than a socket's buffer, so they leave in one piece. */
+void bench_send(struct bench_client *client, const void *bytes, size_t length);
+
+/* Drops the first `length` bytes of the input. */
+void bench_consume(struct bench_client *client, size_t length);
+
+#endif

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Redis forgets: restarted empty, scripts flushed, connections killed, memory full."""
+import time
+
+import pytest
+
+from load import Load
+from ttrpc import RpcError, Status
+from waiting import always, eventually, wait_until
+
+TTL_MS = 10000
+
+
+@pytest.fixture
+def server(redis, start_server):
+    """With the recovery window of real life."""
+    return start_server(redis, failover_grace=None)
+
+
+@pytest.fixture
+def load(server, actors):
+    running = Load(server)
+    actors.callback(running.stop)
+    return running
+
+
+def lost_of(streams):
+    heard = []
+    for stream in streams:
+        while stream.has_heard():
+            heard.append(stream.next()[0])
+    return [kind for kind in heard if kind not in ("at_risk", "renewed")]
+
+
+def test_held_leases_survive_an_empty_restart(server, redis):
+    """Each is written again with its fence, in the recovery window, before anybody else may have it."""
+    client = server.connect()
+    streams = {f"held-{n}": client.held(f"held-{n}", TTL_MS) for n in range(20)}
+    leases = {f"unary-{n}": client.lease(f"unary-{n}", TTL_MS) for n in range(20)}
+    fences = {key: stream.lease.fence for key, stream in streams.items()}
+    fences.update({key: lease.fence for key, lease in leases.items()})
+    values = {key: redis.value(key) for key in fences}
+    redis.restart()
+    assert redis("DBSIZE") == 0 or any(map(redis.holds, fences))
+    rival = server.connect()
+    calls = {key: rival.start_acquire(key, TTL_MS) for key in fences}
+    fresh = rival.start_acquire("fresh", TTL_MS)
+    eventually(lambda: all(map(redis.holds, fences)), 8, "writing the leases again")
+    for key, call in calls.items():
+        assert call.result().busy.fence == fences[key]
+    fence = fresh.result().lease.fence
+    assert fence > max(fences.values())
+    assert {key: redis.value(key) for key in fences} == values
+    assert lost_of(streams.values()) == []
+    for key, lease in leases.items():
+        assert client.renew(key, lease.token).valid_for_ms > 0
+        assert client.release(key, lease.token)
+    for stream in streams.values():
+        stream.release()
+    assert client.lease("held-0").fence > fence
+
+
+def test_a_new_grant_waits_for_the_recovery_window(redis, start_server):
+    """Another server may still come to claim what it held: grants wait until it had its chance."""
+    server = start_server(redis, failover_grace="1500ms")
+    client = server.connect()
+    client.lease("warm")
+    client.held("held", TTL_MS)
+    redis.restart()
+    started = time.monotonic()
+    eventually(lambda: redis.holds("held"), 8, "writing the lease again")
+    assert client.lease("fresh").fence > 0
+    assert time.monotonic() - started > 1.2
+
+
+def test_a_lease_that_redis_had_seen_is_not_recreated(server, redis):
+    """Outside a recovery window a missing key was deleted by somebody: Lost."""
+    client = server.connect()
+    stream = client.held("k", 1500)
+    redis("FLUSHALL")
+    kinds = [kind for kind, _ in iter(lambda: stream.next(), (None, None))]
+    held_again = redis.holds("k")
+    assert kinds[-1:] == ["lost"] or held_again
+
+
+def test_two_servers_after_an_empty_restart(redis, start_server):
+    """What one server held the other one does not get, whoever reconnects first."""
+    one, two = [start_server(redis, failover_grace=None) for _ in range(2)]
+    holder, rival = one.connect(), two.connect()
+    streams = {f"k{n}": holder.held(f"k{n}", TTL_MS) for n in range(10)}
+    rival.lease("warm")
+    for _ in range(2):
+        redis.restart()
+        calls = {key: rival.start_acquire(key) for key in streams}
+        for key, call in calls.items():
+            answer = call.result()
+            assert answer.HasField("busy"), f"{key} was granted twice"
+        assert lost_of(streams.values()) == []
+        eventually(lambda: all(map(redis.holds, streams)), 5)
+
+
+def test_a_restart_that_takes_longer_than_the_ttl_loses_the_leases(server, redis):
+    stream = server.connect().held("k", 1500)
+    redis.kill()
+    lost = [kind for kind, _ in iter(lambda: stream.next(), (None, None))]
+    assert lost == ["at_risk", "lost"]
+    redis.start()
+    client = server.connect()
+    assert client.lease("k").fence > stream.lease.fence
+
+
+def test_acquire_while_redis_is_dead(server, redis):
+    """UNAVAILABLE with a deadline of its own or DEADLINE_EXCEEDED with the caller's; never silence."""
+    client = server.connect()
+    client.lease("warm")
+    redis.kill()
+    with pytest.raises(RpcError) as caught:
+        client.acquire("k", timeout_s=1.0)
+    assert caught.value.code in (Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED)
+    redis.start()
+    eventually(lambda: granted(client, "k"), 10, "a grant after the restart")
+
+
+def granted(client, key):
+    try:
+        return client.acquire(key, timeout_s=2.0).HasField("lease")
+    except RpcError:
+        return False
+
+
+def test_script_flush_is_not_noticed(client, redis):
+    leases = []
+    for number in range(5):
+        redis("SCRIPT", "FLUSH")
+        leases.append(client.lease(f"k{number}"))
+    redis("SCRIPT", "FLUSH")
+    for number, lease in enumerate(leases):
+        assert client.release(f"k{number}", lease.token)
+    stream = client.held("renewed", 1500)
+    redis("SCRIPT", "FLUSH")
+    redis.freshly_renewed("renewed", 1500)
+    always(lambda: redis.holds("renewed"), 2)
+    assert not stream.has_heard()
+
+
+def test_script_flush_under_load(server, redis, load):
+    for _ in range(20):
+        count = load.count()
+        redis("SCRIPT", "FLUSH")
+        eventually(lambda: load.count() > count + 20, 10, "progress")
+    load.stop()
+    load.check()
+    assert set(load.answers) <= {"lease", "busy", "released"}, load.answers
+
+
+def test_killed_redis_connections_under_load(server, redis, load, figure):
+    """CLIENT KILL in mid-pipeline: every request is answered exactly once, no double grant."""
+    stream = server.connect().held("held", TTL_MS)
+    for _ in range(15):
+        count = load.count()
+        redis("CLIENT", "KILL", "TYPE", "normal")
+        eventually(lambda: load.count() > count + 20, 20, "progress")
+    load.stop()
+    load.check()
+    figure(dict(load.answers))
+    assert load.answers["lease"] == load.count()
+    assert lost_of([stream]) == []
+    keys = [f"load-{n}" for n in range(load.keys)]
+    eventually(lambda: not any(map(redis.holds, keys)), 5, "everything released")
+
+
+def test_empty_restarts_under_load(server, redis, load):
+    """Fences rise across restarts that forget the register; no grant overlaps another."""
+    stream = server.connect().held("held", TTL_MS)
+    for _ in range(2):
+        eventually(lambda: load.count() > 50, 20, "a first load")
+        count = load.count()
+        redis.restart()
+        eventually(lambda: load.count() > count + 20, 20, "progress after the restart")
+    load.stop()
+    load.check()
+    assert lost_of([stream]) == []
+
+
+def test_full_memory_refuses_acquires_and_renews_leases(server, redis):
+    client = server.connect()
+    stream = client.held("held", 2000)
+    lease = client.lease("unary", 2000)
+    redis("CONFIG", "SET", "maxmemory", "1mb")
+    with pytest.raises(RpcError, match="(?i)memory") as caught:
+        client.acquire("k", timeout_s=5.0)
+    assert caught.value.code == Status.UNAVAILABLE
+    wait_until(time.monotonic() + 3, lambda: redis.holds("held") and redis.holds("unary"))
+    assert lost_of([stream]) == []
+    assert client.release("unary", lease.token)
+    redis("CONFIG", "SET", "maxmemory", "0")
+    assert client.lease("k").fence > lease.fence
+    stream.release()
+
+
+def test_an_evicting_redis_is_named_in_the_log(start_redis, start_server):
+    redis = start_redis("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    server = start_server(redis)
+    assert server.connect().lease("k").fence > 0
+    warnings = [event for event in server.events if "allkeys-lru" in str(event)]
+    assert warnings and warnings[0]["level"] == "warn"
+
+
+def test_an_evicting_redis_can_be_refused(start_redis, start_server):
+    redis = start_redis("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    server = start_server(redis, wait=False, require_noeviction=True)
+    eventually(lambda: "allkeys-lru" in server.log(), 10, "the refusal in the log")
+    assert not server.find_events("ready")
+    redis("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    server.wait_event("ready")
+    assert server.connect().lease("k").fence > 0
