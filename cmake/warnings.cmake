@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+# Assertions stay on in every build, also those inside libraries' headers.
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+
 # holdfast_warnings: linked by every target of our own code, never by generated code.
 add_library(holdfast_warnings INTERFACE)
 target_compile_options(

@@ -296,8 +296,9 @@ static void connect_to(struct stream *stream, const struct sockaddr *address, so
 
 static uint32_t count_addresses(const struct stream *stream)
 {
-    uint32_t count = 0;
-    for (const struct addrinfo *each = stream->addresses; each != NULL; each = each->ai_next) {
+    uint32_t count = 1;
+    for (const struct addrinfo *each = stream->addresses->ai_next; each != NULL;
+         each = each->ai_next) {
         count++;
     }
     return count;
@@ -324,7 +325,7 @@ static void on_resolved(struct addrinfo *list, const char *error, void *user)
     stream->address = list;
     if (list == NULL) {
         (void)snprintf(stream->why, sizeof(stream->why), "cannot resolve %.150s: %s",
-                       stream->config.address->host, error);
+                       stream->config.address->host, error == NULL ? "no address" : error);
     }
     try_next_address(stream);
 }
