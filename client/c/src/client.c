@@ -63,14 +63,20 @@ static void on_turn(evutil_socket_t descriptor, short what, void *argument)
     }
 }
 
+static const char *server_of(const struct holdfast_options *options)
+{
+    const char *from_environment = getenv("HOLDFAST_SERVER");
+    if (options->server != NULL) {
+        return options->server;
+    }
+    return from_environment != NULL && from_environment[0] != '\0' ? from_environment
+                                                                   : ADDRESS_DEFAULT;
+}
+
 static bool take_options(struct holdfast_async *client, const struct holdfast_options *options,
                          char error[HOLDFAST_ERROR_SIZE])
 {
-    const char *server = options->server;
-    if (server == NULL) {
-        server = getenv("HOLDFAST_SERVER");
-    }
-    if (!address_parse(&client->address, server != NULL ? server : ADDRESS_DEFAULT, error)) {
+    if (!address_parse(&client->address, server_of(options), error)) {
         return false;
     }
     client->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : CLIENT_DEFAULT_TIMEOUT_MS;

@@ -283,7 +283,7 @@ static bool take_granted(struct hold *hold, const Holdfast__V1__Lease *message, 
 {
     struct holdfast_lease *lease =
         lease_create(message, hold->key, hold->asked_us, hold->client->mailbox);
-    if (hold->state != HOLD_ASKING || lease == NULL) {
+    if (hold->state != HOLD_ASKING || lease == NULL || lease->fence == 0) {
         if (lease != NULL) {
             lease_let_go(lease);
         }

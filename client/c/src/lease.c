@@ -64,7 +64,7 @@ struct holdfast_lease *lease_create(const Holdfast__V1__Lease *message, const ch
 {
     struct id128 token;
     if (!id128_from_bytes(&token, message->token.data, message->token.len) ||
-        strcmp(message->key, key) != 0 || message->fence == 0 || message->ttl_ms == 0) {
+        strcmp(message->key, key) != 0 || message->ttl_ms == 0) {
         return NULL;
     }
     struct holdfast_lease *lease = memory_alloc(sizeof(*lease));

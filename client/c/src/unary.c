@@ -213,7 +213,7 @@ static bool take_acquire(struct unary *unary, const ProtobufCMessage *message)
     const Holdfast__V1__AcquireResponse *answer = (const Holdfast__V1__AcquireResponse *)message;
     switch (answer->result_case) {
     case HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_LEASE:
-        return take_lease(unary, answer->lease);
+        return answer->lease->fence != 0 && take_lease(unary, answer->lease);
     case HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_BUSY:
         outcome_take_holder(&unary->request->holder, answer->busy);
         unary->request->has_holder = true;

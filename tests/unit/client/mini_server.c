@@ -24,7 +24,7 @@ static struct lock *find_lock(struct mini *mini, const char *key)
         struct lock *lock = &mini->locks[i];
         if (lock->key[0] == '\0') {
             REQUIRE(strlen(key) < sizeof(lock->key));
-            strcpy(lock->key, key);
+            memcpy(lock->key, key, strlen(key) + 1);
         }
         if (strcmp(lock->key, key) == 0) {
             return lock;

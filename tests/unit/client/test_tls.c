@@ -105,7 +105,7 @@ static void drop_identity(struct identity *identity)
 static int make_files(void **state)
 {
     (void)state;
-    strcpy(files.directory, "/tmp/holdfast-tls-XXXXXX");
+    (void)snprintf(files.directory, sizeof(files.directory), "/tmp/holdfast-tls-XXXXXX");
     assert_non_null(mkdtemp(files.directory));
     make_identity(&files.authority, "authority", NULL, NULL);
     make_identity(&files.outsider, "outsider", NULL, NULL);

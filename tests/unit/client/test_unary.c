@@ -273,6 +273,8 @@ enum nonsense {
     NONSENSE_OTHER_TOKEN,
     NONSENSE_SHORT_TOKEN,
     NONSENSE_OTHER_KEY,
+    NONSENSE_NO_FENCE,
+    NONSENSE_NO_TTL,
     NONSENSE_GARBAGE,
     NONSENSE_COUNT,
 };
@@ -290,6 +292,12 @@ static void respond_nonsense(struct fake_server *server, void *argument)
         6900);
     if (*nonsense == NONSENSE_SHORT_TOKEN) {
         lease.token.len = 15;
+    }
+    if (*nonsense == NONSENSE_NO_FENCE) {
+        lease.fence = 0;
+    }
+    if (*nonsense == NONSENSE_NO_TTL) {
+        lease.ttl_ms = 0;
     }
     if (*nonsense != NONSENSE_NO_RESULT) {
         response.result_case = HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_LEASE;

@@ -166,7 +166,8 @@ HOLDFAST_API enum holdfast_result holdfast_release_token(struct holdfast *holdfa
                                                          const unsigned char *token);
 
 /* Extends a detached lease by key and token: what `holdfast_renew` does for a lease of another
- * process. HOLDFAST_OK: *lease tells its fence and validity and must be freed. */
+ * process. HOLDFAST_OK: *lease tells its validity, and its fence unless that is 0; it must be
+ * freed. */
 HOLDFAST_API enum holdfast_result holdfast_renew_token(struct holdfast *holdfast, const char *key,
                                                        const unsigned char *token, uint32_t ttl_ms,
                                                        struct holdfast_lease **lease);
