@@ -16,8 +16,6 @@
 #define NUMBER_SIZE      ((size_t)24) /* any 64-bit number in decimal, with its NUL */
 #define CALL_NUMBERS     ((size_t)3)  /* key count, not_after_us, recovery_window_us */
 #define OP_NUMBERS       ((size_t)2)  /* at most: fence, ttl_ms */
-#define HOLDER_ELEMENTS  ((size_t)6)
-#define GRANT_ELEMENTS   ((size_t)3)
 #define REMAINING_MS_MAX (INT64_MAX / CLOCK_US_PER_MS)
 
 static void put(struct batch *batch, const void *bytes, size_t length)
@@ -116,16 +114,27 @@ static void make_room(struct batch *batch, const struct batch_call *call)
     batch->argument_count = 0;
 }
 
-static bool is_word(const struct redisReply *reply, const char *word)
+/* What is left of a reply's list. */
+struct cursor {
+    struct redisReply *const *next;
+    size_t left;
+};
+
+/* The next element if it is of `type`; NULL otherwise. */
+static const struct redisReply *take(struct cursor *cursor, int type)
 {
-    return reply->type == REDIS_REPLY_STRING && reply->len == strlen(word) &&
-           memcmp(reply->str, word, reply->len) == 0;
+    if (cursor->left == 0 || cursor->next[0]->type != type) {
+        return NULL;
+    }
+    cursor->left--;
+    return *cursor->next++;
 }
 
 /* An integer from `min` up to 2^53. */
-static bool take_number(const struct redisReply *reply, int64_t min, int64_t *number)
+static bool take_number(struct cursor *cursor, int64_t min, int64_t *number)
 {
-    if (reply->type != REDIS_REPLY_INTEGER || reply->integer < min ||
+    const struct redisReply *reply = take(cursor, REDIS_REPLY_INTEGER);
+    if (reply == NULL || reply->integer < min ||
         reply->integer >= (int64_t)LOCK_VALUE_NUMBER_LIMIT) {
         return false;
     }
@@ -133,123 +142,133 @@ static bool take_number(const struct redisReply *reply, int64_t min, int64_t *nu
     return true;
 }
 
-static bool take_holder(const struct redisReply *reply, struct store_holder *holder)
+static bool take_fence(struct cursor *cursor, int64_t min, uint64_t *fence)
 {
-    int64_t is_foreign = 0;
-    int64_t fence = 0;
-    if (reply->elements != HOLDER_ELEMENTS || !take_number(reply->element[1], 0, &is_foreign) ||
-        !take_number(reply->element[2], 0, &fence) ||
-        !take_number(reply->element[3], 0, &holder->since_ms)) {
+    int64_t number = 0;
+    bool is_taken = take_number(cursor, min, &number);
+    *fence = (uint64_t)number;
+    return is_taken;
+}
+
+static bool take_text(struct cursor *cursor, const char **text)
+{
+    const struct redisReply *reply = take(cursor, REDIS_REPLY_STRING);
+    *text = reply != NULL ? reply->str : NULL;
+    return reply != NULL;
+}
+
+/* -1 stands for ever. */
+static bool take_remaining(struct cursor *cursor, int64_t *remaining_us)
+{
+    const struct redisReply *reply = take(cursor, REDIS_REPLY_INTEGER);
+    if (reply == NULL || reply->integer < -1) {
         return false;
     }
-    const struct redisReply *remaining = reply->element[4];
-    const struct redisReply *label = reply->element[5];
-    if (remaining->type != REDIS_REPLY_INTEGER || remaining->integer < -1 ||
-        label->type != REDIS_REPLY_STRING || label->len > LEASE_LABEL_MAX) {
-        return false;
+    if (reply->integer > REMAINING_MS_MAX) {
+        *remaining_us = INT64_MAX;
+    } else {
+        *remaining_us = reply->integer < 0 ? -1 : reply->integer * CLOCK_US_PER_MS;
     }
-    holder->is_held = true;
-    holder->is_foreign = is_foreign != 0;
-    holder->fence = (uint64_t)fence;
-    holder->remaining_us = remaining->integer;
-    if (remaining->integer >= 0) {
-        bool is_huge = remaining->integer > REMAINING_MS_MAX;
-        holder->remaining_us = is_huge ? INT64_MAX : remaining->integer * CLOCK_US_PER_MS;
-    }
-    holder->label = label->str;
-    holder->label_length = label->len;
     return true;
 }
 
-static bool take_text(const struct redisReply *reply, const char **text)
+static bool take_label(struct cursor *cursor, struct store_holder *holder)
 {
-    if (reply->elements != 2 || reply->element[1]->type != REDIS_REPLY_STRING) {
+    const struct redisReply *reply = take(cursor, REDIS_REPLY_STRING);
+    if (reply == NULL || reply->len > LEASE_LABEL_MAX) {
         return false;
     }
-    *text = reply->element[1]->str;
+    holder->label = reply->str;
+    holder->label_length = reply->len;
     return true;
+}
+
+static bool take_holder(struct cursor *cursor, struct store_holder *holder)
+{
+    int64_t is_foreign = 0;
+    bool is_taken = take_number(cursor, 0, &is_foreign) && take_fence(cursor, 0, &holder->fence) &&
+                    take_number(cursor, 0, &holder->since_ms) &&
+                    take_remaining(cursor, &holder->remaining_us) && take_label(cursor, holder);
+    holder->is_held = true;
+    holder->is_foreign = is_foreign != 0;
+    return is_taken;
 }
 
 /* What every verb may answer. */
-static bool take_refusal(const struct redisReply *reply, struct store_result *result)
+static bool take_refusal(struct cursor *cursor, const char *word, struct store_result *result)
 {
-    const struct redisReply *word = reply->element[0];
-    if (is_word(word, "EXPIRED")) {
+    if (strcmp(word, "EXPIRED") == 0) {
         result->code = STORE_EXPIRED;
-        return reply->elements == 1;
+        return true;
     }
-    if (is_word(word, "WRONG_TYPE")) {
+    if (strcmp(word, "WRONG_TYPE") == 0) {
         result->code = STORE_WRONG_TYPE;
-        return take_text(reply, &result->detail);
+        return take_text(cursor, &result->detail);
     }
-    if (is_word(word, "ERROR")) {
+    if (strcmp(word, "ERROR") == 0) {
         result->code = STORE_UNAVAILABLE;
-        return take_text(reply, &result->detail);
+        return take_text(cursor, &result->detail);
     }
     return false;
 }
 
-static bool take_acquire(const struct redisReply *reply, struct store_result *result)
+static bool take_acquire(struct cursor *cursor, const char *word, struct store_result *result)
 {
-    const struct redisReply *word = reply->element[0];
-    if (is_word(word, "OK")) {
-        int64_t fence = 0;
+    if (strcmp(word, "OK") == 0) {
         result->code = STORE_OK;
-        if (reply->elements != GRANT_ELEMENTS || !take_number(reply->element[1], 1, &fence)) {
-            return false;
-        }
-        result->fence = (uint64_t)fence;
-        return take_number(reply->element[2], 0, &result->since_ms);
+        return take_fence(cursor, 1, &result->fence) && take_number(cursor, 0, &result->since_ms);
     }
-    if (is_word(word, "BUSY")) {
+    if (strcmp(word, "BUSY") == 0) {
         result->code = STORE_BUSY;
-        return take_holder(reply, &result->holder);
+        return take_holder(cursor, &result->holder);
     }
-    if (is_word(word, "RECOVERING")) {
+    if (strcmp(word, "RECOVERING") == 0) {
         result->code = STORE_RECOVERING;
-        return reply->elements == 2 && take_number(reply->element[1], 0, &result->retry_after_us);
+        return take_number(cursor, 0, &result->retry_after_us);
     }
-    return take_refusal(reply, result);
+    return take_refusal(cursor, word, result);
 }
 
-static bool take_owned(const struct redisReply *reply, struct store_result *result)
+static bool take_owned(struct cursor *cursor, const char *word, struct store_result *result)
 {
-    const struct redisReply *word = reply->element[0];
-    if (is_word(word, "OK") || is_word(word, "NOT_HELD")) {
-        result->code = is_word(word, "OK") ? STORE_OK : STORE_NOT_HELD;
-        return reply->elements == 1;
+    if (strcmp(word, "OK") == 0) {
+        result->code = STORE_OK;
+        return true;
     }
-    return take_refusal(reply, result);
+    if (strcmp(word, "NOT_HELD") == 0) {
+        result->code = STORE_NOT_HELD;
+        return true;
+    }
+    return take_refusal(cursor, word, result);
 }
 
-static bool take_inspect(const struct redisReply *reply, struct store_result *result)
+static bool take_inspect(struct cursor *cursor, const char *word, struct store_result *result)
 {
-    const struct redisReply *word = reply->element[0];
     result->code = STORE_OK;
-    if (is_word(word, "FREE")) {
-        return reply->elements == 1;
+    if (strcmp(word, "FREE") == 0) {
+        return true;
     }
-    if (is_word(word, "HELD")) {
-        return take_holder(reply, &result->holder);
+    if (strcmp(word, "HELD") == 0) {
+        return take_holder(cursor, &result->holder);
     }
-    return take_refusal(reply, result);
+    return take_refusal(cursor, word, result);
 }
 
-static bool take_result(enum store_verb verb, const struct redisReply *reply,
-                        struct store_result *result)
+static bool take_result(struct cursor *cursor, enum store_verb verb, struct store_result *result)
 {
+    const char *word = NULL;
     *result = (struct store_result){.code = STORE_UNKNOWN};
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) {
+    if (!take_text(cursor, &word)) {
         return false;
     }
     switch (verb) {
     case STORE_ACQUIRE:
-        return take_acquire(reply, result);
+        return take_acquire(cursor, word, result);
     case STORE_RENEW:
     case STORE_RELEASE:
-        return take_owned(reply, result);
+        return take_owned(cursor, word, result);
     case STORE_INSPECT:
-        return take_inspect(reply, result);
+        return take_inspect(cursor, word, result);
     }
     return false;
 }
@@ -305,14 +324,17 @@ void batch_encode(struct batch *batch, const struct batch_call *call)
 bool batch_decode(const struct batch *batch, const struct redisReply *reply,
                   struct batch_answer *answer)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != batch->count + 1 ||
-        !take_number(reply->element[0], 0, &answer->now_us)) {
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return false;
+    }
+    struct cursor cursor = {reply->element, reply->elements};
+    if (!take_number(&cursor, 0, &answer->now_us)) {
         return false;
     }
     for (size_t i = 0; i < batch->count; i++) {
-        if (!take_result(batch->ops[i]->verb, reply->element[i + 1], &answer->results[i])) {
+        if (!take_result(&cursor, batch->ops[i]->verb, &answer->results[i])) {
             return false;
         }
     }
-    return true;
+    return cursor.left == 0;
 }

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 
 REGISTER = "holdfast:register"
 LIMIT = 2**53
-LABEL_MAX = 256
+# Fields that follow a word.
+FIELDS = {"OK": 0, "BUSY": 5, "HELD": 5, "FREE": 0, "NOT_HELD": 0, "RECOVERING": 1, "EXPIRED": 0,
+          "WRONG_TYPE": 1, "ERROR": 1}
+GRANT_FIELDS = 2
 FOR_EVER_US = LIMIT - 1
 
 
@@ -62,6 +65,12 @@ def inspect(key):
     return key, ["INSPECT"]
 
 
+def _take_result(verb, fields):
+    word = fields.pop(0).decode()
+    count = GRANT_FIELDS if (verb, word) == ("ACQUIRE", "OK") else FIELDS[word]
+    return [word, *(fields.pop(0) for _ in range(count))]
+
+
 class Batches:
     """Runs batches on one connection. The run_id and the window may be set to play a restart."""
 
@@ -80,8 +89,10 @@ class Batches:
     def run(self, *operations, **options):
         """Returns Redis' clock and the list of results, words as str."""
         self.send(*operations, **options)
-        now_us, *results = self.client.receive()
-        return now_us, [[result[0].decode(), *result[1:]] for result in results]
+        now_us, *fields = self.client.receive()
+        results = [_take_result(parts[0], fields) for _, parts in operations]
+        assert fields == []
+        return now_us, results
 
     def one(self, operation, **options):
         return self.run(operation, **options)[1][0]

@@ -133,7 +133,7 @@ def test_what_waited_in_a_stopped_server_is_refused(batches, client, shared_serv
             assert time.monotonic() < deadline
     finally:
         shared_server.resume()
-    assert client.receive()[1:] == [[b"EXPIRED"]]
+    assert client.receive()[1:] == [b"EXPIRED"]
     assert client("EXISTS", "a") == 0
 
 
@@ -284,6 +284,14 @@ def test_a_window_that_a_clock_set_back_made_long_is_cut(batches, client):
     assert result == ["RECOVERING", WINDOW_US]
     assert int(new.register()["until_us"]) == now_us + WINDOW_US
     assert new.register()["mark"] == b"1000"
+
+
+def test_a_server_with_a_shorter_window_does_not_cut_the_one_that_is_open(batches, client):
+    new = restarted(batches, fence=1000)
+    now_us, _ = new.run()
+    other = Batches(client, batches._script, run_id=new.run_id, window_us=1000)
+    assert other.one(acquire("a", holder(1)))[0] == "RECOVERING"
+    assert int(new.register()["until_us"]) == now_us + WINDOW_US
 
 
 def test_a_wiped_redis_opens_the_window(batches, client):

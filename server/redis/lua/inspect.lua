@@ -2,14 +2,14 @@
 --
 -- KEYS   the lock
 -- ARGV   nothing
--- Reply  {FREE}
---        {HELD, is_foreign (0 or 1), fence, since_ms, remaining_ms (-1: for ever), label}
+-- Reply  FREE
+--        HELD, is_foreign (0 or 1), fence, since_ms, remaining_ms (-1: for ever), label
 --
 -- Safe to run twice: it only reads.
 verbs.INSPECT = {arguments = 0, run = function(key)
-    local value = call('GETRANGE', key, 0, value_size_max)
+    local value = call('GETRANGE', key, '0', value_end)
     if value == '' and call('EXISTS', key) == 0 then
-        return {'FREE'}
+        return 'FREE'
     end
     return holder('HELD', key, value)
 end}

@@ -2,14 +2,14 @@
 --
 -- KEYS   the lock
 -- ARGV   owner (version and tenure: 17 bytes)
--- Reply  {OK} | {NOT_HELD}
+-- Reply  OK | NOT_HELD
 --
 -- Safe to run twice: the second run finds the lock free, or another's, and leaves it alone.
 verbs.RELEASE = {arguments = 1, run = function(key, at)
-    if call('GETRANGE', key, 0, owner_size - 1) ~= ARGV[at] then
-        return not_held
+    if call('GETRANGE', key, '0', owner_end) ~= arguments[at] then
+        return 'NOT_HELD'
     end
     call('DEL', key)
-    return done
+    return 'OK'
 end}
 

@@ -2,25 +2,26 @@
 --
 -- KEYS   the lock
 -- ARGV   value (as ACQUIRE wrote it, label and all), fence (the one in it), ttl_ms
--- Reply  {OK} | {NOT_HELD}
+-- Reply  OK | NOT_HELD
 --
 -- In the recovery window a lock that is missing is created again if its fence is above the mark:
 -- then this Redis never saw the grant. At or below the mark it was deleted, and is lost.
 --
 -- Safe to run twice: it leaves the same value, and the ttl counts from the newest run.
 verbs.RENEW = {arguments = 3, run = function(key, at)
-    local value, fence, ttl_ms = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
-    local found = call('GETRANGE', key, 0, owner_size - 1)
-    if found == string.sub(value, 1, owner_size) then
+    local value, ttl_ms = arguments[at], arguments[at + 2]
+    local found = call('GETRANGE', key, '0', owner_end)
+    if found == sub(value, 1, owner_size) then
         call('PEXPIRE', key, ttl_ms)
-        return done
+        return 'OK'
     end
+    local fence = tonumber(arguments[at + 1])
     if register.window_us == 0 or fence <= register.mark or fence >= limit or found ~= ''
         or call('EXISTS', key) == 1 then
-        return not_held
+        return 'NOT_HELD'
     end
     raise_register(fence)
     call('SET', key, value, 'PX', ttl_ms)
-    return done
+    return 'OK'
 end}
 
