@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lease/keeper.h"
 
-#include <string.h>
-
 #include "base/check.h"
 #include "base/memory.h"
 #include "lease/keeper_internal.h"

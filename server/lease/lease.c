@@ -216,12 +216,10 @@ static void start_release(struct lease *lease, int64_t now_us)
 static void on_released(struct lease *lease, const struct store_result *result, int64_t now_us)
 {
     const struct lease_report report = {.event = LEASE_EVENT_RELEASED};
-    if (result->code == STORE_OK) {
-        tell_end(lease, &report, now_us);
-        settle(lease, now_us);
-    } else if (lease->is_overdue) {
+    const bool is_gone = result->code != STORE_OK;
+    if (is_gone && lease->is_overdue) {
         lose(lease, LEASE_LOSS_EXPIRED, now_us);
-    } else if (now_us < lease_deadline_us(lease)) {
+    } else if (is_gone && now_us < lease_deadline_us(lease)) {
         lose(lease, LEASE_LOSS_TAKEN, now_us);
     } else {
         tell_end(lease, &report, now_us);

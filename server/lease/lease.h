@@ -45,7 +45,7 @@ enum lease_event {
     LEASE_EVENT_AT_RISK,  /* 2/3 of the ttl without a confirmed renewal */
     LEASE_EVENT_RENEWED,  /* a renewal was confirmed after AT_RISK: the danger is over */
     LEASE_EVENT_LOST,     /* `loss` says why */
-    LEASE_EVENT_RELEASED, /* after lease_release: the lock is free */
+    LEASE_EVENT_RELEASED, /* after lease_release: the store has let go of it */
 };
 
 enum lease_loss {
@@ -92,10 +92,11 @@ int64_t lease_deadline_us(const struct lease *lease);
 /* Whether the lease is held and its deadline is still ahead. */
 bool lease_is_valid(const struct lease *lease, int64_t now_us);
 
-/* Gives a held lease back. The holder hears RELEASED when the store has confirmed it or the lock
- * must have run out by itself, or LOST if the store says that it was lost before: TAKEN while it
- * should still have been ours, EXPIRED if its deadline had passed when this was called. Must be
- * HELD or RENEWING. */
+/* Gives a held lease back. Must be HELD or RENEWING. The holder hears RELEASED when the store has
+ * confirmed it or the lock must have run out by itself, or LOST if the store says that it was lost
+ * before: TAKEN while it should still have been ours, EXPIRED if its deadline had passed when this
+ * was called. An earlier command that lost its answer may still run after the release and close the
+ * lock again; that is undone once it must have run, STORE_LATE_US after it was sent. */
 void lease_release(struct lease *lease, int64_t now_us);
 
 /* The holder is gone: gives the lease up in any state it can be seen in. No event follows; the

@@ -50,7 +50,8 @@ void client_create(struct world *world)
     const size_t lock = (size_t)sim_random_between(random, 0, REDIS_LOCKS - 1);
     const int64_t kind = sim_random_between(random, 0, 99);
     if (kind < 70) {
-        client_start_lease(create(world, CLIENT_LEASE, lock), world_random_sidecar(world));
+        struct sidecar *sidecar = world_random_sidecar(world);
+        client_start_lease(create(world, CLIENT_LEASE, lock), sidecar);
     } else if (kind < 90) {
         client_start_detached(create(world, CLIENT_DETACHED, lock));
     } else {

@@ -84,15 +84,11 @@ static void test_answers_are_told(void **state)
         enum store_verb verb;
         enum store_code code;
     } rows[] = {
-        {STORE_ACQUIRE, STORE_BUSY},
-        {STORE_ACQUIRE, STORE_WRONG_TYPE},
-        {STORE_RENEW, STORE_OK},
-        {STORE_RENEW, STORE_NOT_HELD},
-        {STORE_RELEASE, STORE_OK},
-        {STORE_RELEASE, STORE_NOT_HELD},
-        {STORE_INSPECT, STORE_OK},
-        {STORE_INSPECT, STORE_WRONG_TYPE},
-        {STORE_INSPECT, STORE_UNAVAILABLE},
+        {STORE_ACQUIRE, STORE_OK},          {STORE_ACQUIRE, STORE_BUSY},
+        {STORE_ACQUIRE, STORE_WRONG_TYPE},  {STORE_RENEW, STORE_OK},
+        {STORE_RENEW, STORE_NOT_HELD},      {STORE_RELEASE, STORE_OK},
+        {STORE_RELEASE, STORE_NOT_HELD},    {STORE_INSPECT, STORE_OK},
+        {STORE_INSPECT, STORE_WRONG_TYPE},  {STORE_INSPECT, STORE_UNAVAILABLE},
         {STORE_ACQUIRE, STORE_UNAVAILABLE},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -195,7 +195,9 @@ static void test_a_confirmed_renewal_ends_the_risk(void **state)
     fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
     assert_int_equal(fixture_heard(fixture, 3)->event, LEASE_EVENT_RENEWED);
     assert_false(lease->is_at_risk);
-    fixture_pass(fixture, lease_at_risk_us(TTL_MS));
+    fixture_pass(fixture, lease_renewal_us(TTL_MS) - 1);
+    assert_int_equal(fixture_op_count(fixture), 0);
+    fixture_pass(fixture, lease_at_risk_us(TTL_MS) - lease_renewal_us(TTL_MS) + 1);
     assert_int_equal(fixture_heard(fixture, 4)->event, LEASE_EVENT_AT_RISK);
     lease_revoke(lease, fixture->now_us);
 }
