@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- ACQUIRE: takes a lock if it is free.
 --
 -- KEYS   the lock

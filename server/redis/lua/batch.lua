@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- The loop. Each operation runs under pcall, so that one bad key answers for itself alone.
 --
 -- Safe to run twice because every operation is, and because fences that were reserved and not used

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- INSPECT: tells who holds a lock.
 --
 -- KEYS   the lock

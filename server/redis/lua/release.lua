@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- RELEASE: frees a lock that is ours.
 --
 -- KEYS   the lock

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- RENEW: restores the ttl of a lock that is ours.
 --
 -- KEYS   the lock
