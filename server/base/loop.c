@@ -86,12 +86,13 @@ static bool has_tasks(const struct loop *loop)
     return false;
 }
 
-/* Waits for events, a timer, or `until_us`, and lets the events' callbacks post their tasks. */
+/* Waits for events, a timer, or `until_us`, and lets the events' callbacks post their tasks. What
+ * they announce stays ready until its task has run, so only one round may be made of it. */
 static void poll_events(struct loop *loop, int64_t until_us)
 {
     int64_t next_us = wheel_next_us(loop->wheel);
     int64_t wake_us = next_us < until_us ? next_us : until_us;
-    int flags = EVLOOP_NONBLOCK;
+    int flags = EVLOOP_ONCE | EVLOOP_NONBLOCK;
     if (!has_tasks(loop) && wake_us > loop_update_now_us(loop)) {
         set_alarm(loop, wake_us);
         flags = EVLOOP_ONCE;
