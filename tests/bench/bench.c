@@ -105,7 +105,8 @@ static void worker_init(struct worker *worker, struct bench *bench, const char *
     worker->bench = bench;
     worker->client.fd = connect_to(path);
     worker->client.next_id = 1;
-    snprintf(worker->client.key, sizeof(worker->client.key), "bench-%d", number);
+    /* Locks of an earlier run may still be held: it ends in the middle of its pairs. */
+    snprintf(worker->client.key, sizeof(worker->client.key), "bench-%d-%d", (int)getpid(), number);
     bench->protocol->prepare(&worker->client);
     worker->readable =
         event_new(bench->base, worker->client.fd, EV_READ | EV_PERSIST, on_readable, worker);

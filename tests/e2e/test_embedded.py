@@ -102,7 +102,7 @@ def test_a_missing_redis_server_is_named(directory):
     assert "install" in result.stderr or "package" in result.stderr
 
 
-def test_a_redis_server_that_cannot_run_is_named(directory):
+def test_a_redis_server_that_cannot_run_ends_the_start(directory):
     fake = pathlib.Path(directory) / "redis-server"
     fake.write_text("#!/bin/sh\nexit 3\n")
     fake.chmod(0o755)
@@ -112,7 +112,7 @@ def test_a_redis_server_that_cannot_run_is_named(directory):
         seconds=30,
     )
     assert result.returncode == 1
-    assert "redis-server" in result.stderr
+    assert "embedded.exited" in result.stderr and "--redis" in result.stderr
 
 
 def test_a_signal_to_the_terminal_drains_in_order(start_server, temporary):

@@ -161,7 +161,7 @@ def test_version():
 def test_the_sample_file_is_valid_as_it_is_and_without_its_comment_signs(config):
     sample = run_holdfastd("--sample-config").stdout
     assert check("--config", config(sample)).returncode == 0
-    options = re.findall(r"^#\s?([a-z][a-z0-9-]*:.*)$", sample, re.M)
+    options = re.findall(r"^#([a-z][a-z0-9-]*:.*)$", sample, re.M)
     named = {line.split(":")[0] for line in options}
     in_help = set(re.findall(r"^\s*--(?!no-)([a-z][a-z0-9-]+)", run_holdfastd("--help").stdout, re.M))
     only_flags = {"config", "help", "version", "check-config", "sample-config", "markdown-options"}

@@ -109,13 +109,24 @@ def test_a_user_without_the_rights_is_named(guarded, start_server, password_file
     assert "poor-pw" not in server.log()
 
 
-def test_a_missing_password_file_is_named(guarded, start_server, directory):
-    server = start_server(guarded, wait=False, redis_password_file=directory / "no-such-file")
-    eventually(lambda: "no-such-file" in server.log(), 10)
-    if server.is_running():
-        assert not server.find_events("ready")
-    else:
-        assert server.wait(1) in (1, 2)
+def test_a_missing_password_file_is_named(guarded, directory):
+    path = directory / "no-such-file"
+    result = run_holdfastd("--redis", guarded.url, "--redis-password-file", path)
+    assert result.returncode == 2 and str(path) in result.stderr
+
+
+def test_a_password_file_that_vanishes_is_named(guarded, start_server, password_file):
+    """It is needed at every connect; the server waits for it to come back."""
+    path = password_file(PASSWORD)
+    server = start_server(guarded, redis_password_file=path)
+    stream = server.connect().held("k", 10000)
+    path.unlink()
+    guarded("CLIENT", "KILL", "TYPE", "normal")
+    eventually(lambda: str(path) in server.log(), 10, "a log line that names the file")
+    password_file(PASSWORD)
+    guarded.disconnect()
+    guarded.freshly_renewed("k", 10000)
+    stream.release()
 
 
 @pytest.mark.parametrize("scheme", ["unix", "redis"])

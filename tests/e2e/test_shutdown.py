@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM: no new connections, holders keep their leases until they leave or the time is up."""
 import signal
+import subprocess
 import time
 
 import pytest
 
-from ttrpc import ConnectionGone, RpcError, Status, dial
+from server import HOLDFASTD, clean_environment
+from ttrpc import Client, ConnectionGone, RpcError, Status, dial
 from waiting import FACTOR, always, eventually
 
 
@@ -113,12 +115,22 @@ def test_it_starts_and_ends_without_redis(start_server, directory):
     assert server.stop() == 0
 
 
-def test_a_closed_log_does_not_end_it(redis, start_server):
+def test_a_closed_log_does_not_end_it(redis, directory):
     """Nobody reads stderr any more: the server goes on."""
-    server = start_server(redis, log_level="debug")
-    client = server.connect()
-    server.popen.stderr.close()
-    for number in range(50):
-        lease = client.lease(f"k{number}")
-        assert client.release(f"k{number}", lease.token)
-    assert server.is_running()
+    address = f"unix://{directory}/holdfast.sock"
+    popen = subprocess.Popen(
+        [HOLDFASTD, "--redis", redis.url, "--listen", address, "--log-level", "debug"],
+        env=clean_environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )
+    try:
+        next(line for line in popen.stderr if '"ready"' in line)
+        popen.stderr.close()
+        with Client(address) as client:
+            for number in range(50):
+                lease = client.lease(f"k{number}")
+                assert client.release(f"k{number}", lease.token)
+        popen.terminate()
+        assert popen.wait(10 * FACTOR) == 0
+    finally:
+        popen.kill()
+        popen.wait()
