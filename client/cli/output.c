@@ -8,6 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+/* Longer than any key, label and reason together. */
+#define LINE_SIZE 4096
+
 /* A C1 control character is two bytes in UTF-8: C2 80 to C2 9F. */
 static bool is_control(unsigned char byte, unsigned char next)
 {
@@ -32,12 +35,12 @@ static void copy_printable(char *to, size_t size, const char *from)
 
 void output_error(const char *format, ...)
 {
+    char text[LINE_SIZE];
     va_list values;
     va_start(values, format);
-    fputs("holdfast: ", stderr);
-    vfprintf(stderr, format, values);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof(text), format, values);
     va_end(values);
+    fprintf(stderr, "holdfast: %s\n", text);
 }
 
 void output_line(const char *format, ...)
@@ -45,9 +48,9 @@ void output_line(const char *format, ...)
     va_list values;
     va_start(values, format);
     vprintf(format, values);
+    va_end(values);
     putchar('\n');
     fflush(stdout);
-    va_end(values);
 }
 
 void output_json(json_t *object)
@@ -139,12 +142,17 @@ void output_holder_text(const char *key, const struct holdfast_holder *holder,
 
 json_t *output_holder_json(const struct holdfast_holder *holder)
 {
-    return json_pack(
-        "{s:s, s:o, s:o, s:o, s:b}", "label", holder->label, "since_ms",
-        holder->since_ms > 0 ? json_integer(holder->since_ms) : json_null(), "remaining_ms",
-        holder->remaining_ms >= 0 ? json_integer(holder->remaining_ms) : json_null(), "fence",
-        holder->fence > 0 ? json_integer((json_int_t)holder->fence) : json_null(), "foreign",
-        holder->is_foreign);
+    json_t *since_ms = holder->since_ms > 0 ? json_integer(holder->since_ms) : json_null();
+    json_t *remaining_ms =
+        holder->remaining_ms >= 0 ? json_integer(holder->remaining_ms) : json_null();
+    return json_pack("{s:s, s:o, s:o, s:o, s:b}", "label", holder->label, "since_ms", since_ms,
+                     "remaining_ms", remaining_ms, "fence", output_fence_json(holder->fence),
+                     "foreign", holder->is_foreign);
+}
+
+json_t *output_fence_json(uint64_t fence)
+{
+    return fence > 0 ? json_integer((json_int_t)fence) : json_null();
 }
 
 void output_duration(int64_t ms, char text[OUTPUT_DURATION_SIZE])

@@ -54,6 +54,9 @@ void output_holder_text(const char *key, const struct holdfast_holder *holder,
 /* {"label", "since_ms", "remaining_ms", "fence", "foreign"}; unknown values are null. */
 json_t *output_holder_json(const struct holdfast_holder *holder);
 
+/* null for 0, which is no fence. */
+json_t *output_fence_json(uint64_t fence);
+
 /* "850 ms", "7.4 s", "3 min 20 s", "2 h 5 min": for people. */
 void output_duration(int64_t ms, char text[OUTPUT_DURATION_SIZE]);
 

@@ -6,20 +6,20 @@
 #include "output.h"
 #include "session.h"
 
+/* The fence is 0 where the server does not repeat it. */
 static void print_renewed(const struct arguments *arguments, const struct holdfast_lease *lease)
 {
     const uint64_t fence = holdfast_lease_fence(lease);
     const int64_t valid_for_ms = holdfast_lease_valid_for_ms(lease);
     if (arguments->is_json) {
-        output_json(json_pack("{s:s, s:s, s:I, s:I, s:I}", "key", arguments->key, "outcome",
-                              "renewed", "fence", (json_int_t)fence, "ttl_ms",
+        output_json(json_pack("{s:s, s:s, s:o, s:I, s:I}", "key", arguments->key, "outcome",
+                              "renewed", "fence", output_fence_json(fence), "ttl_ms",
                               (json_int_t)holdfast_lease_ttl_ms(lease), "valid_for_ms",
                               (json_int_t)valid_for_ms));
     } else if (!arguments->is_quiet) {
         char duration[OUTPUT_DURATION_SIZE];
         output_duration(valid_for_ms, duration);
-        output_line("%s is renewed, valid for %s, fence %llu", arguments->key, duration,
-                    (unsigned long long)fence);
+        output_line("%s is renewed, valid for %s", arguments->key, duration);
     }
 }
 

@@ -150,13 +150,15 @@ static void test_tokens(void **state)
                                                                 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb,
                                                                 0xcc, 0xdd, 0xee, 0xff};
     (void)state;
+    const char *too_long = HEX "0";
     assert_true(PARSE("release", "k", "--token", HEX));
     assert_true(parsed.has_token);
     assert_memory_equal(parsed.token, expected, sizeof(expected));
     assert_refused(PARSE("release", "k"), "HOLDFAST_TOKEN");
     assert_refused(PARSE("renew", "k"), "HOLDFAST_TOKEN");
     assert_refused(PARSE("release", "k", "--token", "0011"), "32 hex digits");
-    assert_refused(PARSE("release", "k", "--token", HEX "0"), "32 hex digits");
+    assert_refused(PARSE("release", "k", "--token", too_long), "32 hex digits");
+    assert_refused(PARSE("release", "k", "--token", too_long + 2), "32 hex digits");
     const char *mistyped = "0011223344556677889gaAbBcCdDeEfF";
     assert_refused(PARSE("release", "k", "--token", mistyped), "32 hex digits");
     assert_null(strstr(error, "0011")); /* a mistyped secret is still a secret */
