@@ -38,6 +38,7 @@ struct app {
     struct embedded *embedded; /* NULL when a Redis is named */
     bool is_embedded_ready;
     bool is_ended_early; /* a signal came before the server ran */
+    bool is_stopping;    /* signals have no meaning any more */
     struct redis_url redis_url;
     bool has_redis_url;
     struct redis_store *store;
@@ -129,6 +130,9 @@ static void reload(struct app *app)
 static void on_signal(void *user, int number)
 {
     struct app *app = user;
+    if (app->is_stopping) {
+        return;
+    }
     if (number == SIGHUP) {
         reload(app);
     } else if (number == SIGUSR1) {
@@ -325,6 +329,9 @@ static bool start(struct app *app, char problem[APP_PROBLEM_SIZE])
 
 static void stop_serving(struct app *app)
 {
+    app->is_stopping = true;
+    wheel_clear(loop_wheel(app->loop), &app->ready_timer);
+    lag_watch_release(&app->lag_watch);
     for (size_t i = 0; i < app->listener_count; i++) {
         listener_destroy(app->listeners[i]);
     }
@@ -355,8 +362,6 @@ static void stop_keeping(struct app *app)
 static void stop_loop(struct app *app)
 {
     loop_turn(app->loop, 0); /* what was closed above is freed in the FREE phase */
-    wheel_clear(loop_wheel(app->loop), &app->ready_timer);
-    lag_watch_release(&app->lag_watch);
     signals_destroy(app->signals);
     loop_destroy(app->loop);
 }

@@ -51,7 +51,7 @@ const struct option app_options_table[] = {
      .help = "The user to log in to Redis as; overrides the URL's."},
     {.name = "redis-password-file", .kind = OPTION_TEXT, AT(redis_password_file),
      .argument = "FILE",
-     .help = "A file with the password for Redis on its first line; overrides the URL's and is "
+     .help = "A file with the password for Redis; overrides the URL's and is "
              "read at every connect."},
     {.name = "redis-program", .kind = OPTION_TEXT, AT(redis_program), .argument = "PROGRAM",
      .help = "The program of the private Redis, when redis is not given. By default redis-server "

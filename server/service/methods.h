@@ -13,14 +13,14 @@
 #include <stddef.h>
 
 struct method {
-    const char *service; /* "holdfast.v1.Locks" */
-    const char *name;    /* "Acquire" */
+    const char *service;     /* "holdfast.v1.Locks" */
+    const char *name;        /* "Acquire" */
+    ProtobufCService *table; /* the generated vtable that serves it */
+    const ProtobufCMessageDescriptor *input;
+    unsigned index; /* in that vtable */
     bool is_client_streaming;
     bool is_server_streaming;
-    bool takes_lease;        /* refused while draining */
-    ProtobufCService *table; /* the generated vtable that serves it */
-    unsigned index;          /* in that vtable */
-    const ProtobufCMessageDescriptor *input;
+    bool takes_lease; /* refused while draining */
 };
 
 /* Rows, and the services whose methods they must cover. */

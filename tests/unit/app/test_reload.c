@@ -66,7 +66,7 @@ static int teardown(void **state)
     (void)state;
     app_options_release(&options);
     unlink(path);
-    strcpy(path + strlen(path) - 6, "XXXXXX");
+    memset(path + strlen(path) - 6, 'X', 6);
     return 0;
 }
 

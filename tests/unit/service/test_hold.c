@@ -221,7 +221,7 @@ static void at_risk_and_its_end_are_told(void **state)
     fixture_advance_ms(fixture, FIXTURE_TTL_MS / 3 + 1);
     struct store_op *op = fake_store_send(&fixture->store, STORE_RENEW);
     fixture_advance_ms(fixture, FIXTURE_TTL_MS / 3 + 1);
-    const int64_t passed_ms = 2 * (FIXTURE_TTL_MS / 3 + 1);
+    const int passed_ms = 2 * (FIXTURE_TTL_MS / 3 + 1);
     assert_in_range(fake_call_event(call, AT_RISK)->at_risk->valid_for_ms, VALIDITY_MS - passed_ms,
                     VALIDITY_MS - passed_ms + 2);
     struct store_result result = {.code = STORE_OK, .sent_us = fixture->now_us};
