@@ -287,12 +287,14 @@ static void the_sample_round_trips(void **state)
     char *sample = written(app_options_write_sample);
     char *active = memory_alloc(strlen(sample) + 1);
     size_t used = 0;
-    for (char *line = strtok(sample, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+    char *rest = NULL;
+    char *line = NULL;
+    for (char *from = sample; (line = strtok_r(from, "\n", &rest)) != NULL; from = NULL) {
         for (const struct option *row = app_options_table; row->name != NULL; row++) {
             char head[80];
             int length = snprintf(head, sizeof(head), "#%s: ", row->name);
             if (row->default_text != NULL && strncmp(line, head, (size_t)length) == 0) {
-                used += (size_t)sprintf(active + used, "%s\n", line + 1);
+                used += (size_t)snprintf(active + used, strlen(line) + 1, "%s\n", line + 1);
             }
         }
     }
