@@ -50,6 +50,9 @@ static bool parse_host_and_port(struct address *address, const char *url, const 
     if (length == 0) {
         return fail(problem, url, "the host is missing (\"*\" is every address)");
     }
+    if (strcspn(host, "[]/") < length) {
+        return fail(problem, url, "the host has a character that no host has");
+    }
     if (length >= sizeof(address->host)) {
         return fail(problem, url, "the host is too long");
     }

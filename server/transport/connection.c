@@ -60,11 +60,14 @@ static const struct refusal http1_refusal = {
 
 /* An empty SETTINGS frame, as every server must begin, and GOAWAY(HTTP_1_1_REQUIRED) with a text
  * that gRPC libraries show. */
+#define GOAWAY_TEXT "gRPC is not served on this port; it speaks ttRPC"
+#define GOAWAY_SIZE "\x38"
+_Static_assert(sizeof(GOAWAY_TEXT) - 1 + 8 == 0x38, "GOAWAY_SIZE covers the text");
+
 static const struct refusal http2_refusal = {
     ANSWER("\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-           "\x00\x00\x34\x07\x00\x00\x00\x00\x00"
-           "\x00\x00\x00\x00\x00\x00\x00\x0d"
-           "gRPC is not served on this port; it speaks ttRPC"),
+           "\x00\x00" GOAWAY_SIZE "\x07\x00\x00\x00\x00\x00"
+           "\x00\x00\x00\x00\x00\x00\x00\x0d" GOAWAY_TEXT),
     .message = "a gRPC (HTTP/2) client reached this port, which speaks ttRPC",
 };
 
@@ -96,7 +99,6 @@ static const struct refusal *refusal_of(enum sniff protocol)
     case SNIFF_NEED_MORE:
         break;
     }
-    CHECK(!"a protocol that is served has no refusal");
     return NULL;
 }
 
@@ -117,6 +119,7 @@ static void complain(struct connection *connection, const char *message, const c
 
 static void refuse(struct connection *connection, const struct refusal *refusal)
 {
+    CHECK(refusal != NULL);
     connection->host->metrics->protocol_errors++;
     complain(connection, refusal->message, NULL);
     if (refusal->answer == NULL) {
@@ -194,7 +197,7 @@ static void on_gone(struct stream *stream, const char *reason, void *user)
     struct connection *connection = user;
     if (stream_has_overflowed(stream)) {
         connection->host->metrics->slow_clients_closed++;
-        complain(connection, "a client does not read its answers; max-output is reached", reason);
+        complain(connection, "a client does not read its answers (see max-output)", reason);
     } else if (connection->state == CONNECTION_SNIFFING && reason != stream_closed_by_peer) {
         connection->host->metrics->protocol_errors++;
         complain(connection, "a client failed before it spoke", reason);

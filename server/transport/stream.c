@@ -7,12 +7,16 @@
 #include <event2/buffer.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "transport/stream_ops.h"
 
 /* Input that is thrown away so that closing the socket does not reset the connection, which could
  * cost the peer the last bytes we sent. */
 #define DISCARD_MAX ((size_t)256 * 1024)
+
+/* A peer whose output is congested and who takes none of it for so long counts as gone. */
+#define STALL_US (5 * CLOCK_US_PER_S)
 
 const char stream_closed_by_peer[] = "closed by the peer";
 
@@ -31,11 +35,30 @@ static void report_gone(struct stream *stream, const char *reason)
     }
 }
 
+static void watch_stall(struct stream *stream)
+{
+    stream->held_at = unsent(stream);
+    wheel_set(loop_wheel(stream->loop), &stream->stall_timer, loop_now_us(stream->loop) + STALL_US);
+}
+
+static void on_stall(struct timer *timer, int64_t now_us)
+{
+    (void)now_us;
+    struct stream *stream = CONTAINER_OF(timer, struct stream, stall_timer);
+    if (unsent(stream) < stream->held_at) {
+        watch_stall(stream);
+        return;
+    }
+    stream->has_overflowed = true;
+    stream_post_flush(stream);
+}
+
 static void hold(struct stream *stream)
 {
     if (!stream->is_held) {
         stream->is_held = true;
         stream->ops->set_reading(stream, false);
+        watch_stall(stream);
     }
 }
 
@@ -44,6 +67,7 @@ static void let_read_again(struct stream *stream)
     if (stream->is_held && !stream_is_congested(stream)) {
         stream->is_held = false;
         stream->ops->set_reading(stream, true);
+        wheel_clear(loop_wheel(stream->loop), &stream->stall_timer);
         loop_post(stream->loop, LOOP_INPUT, &stream->input_task);
     }
 }
@@ -99,8 +123,9 @@ static void finish_closing(struct stream *stream)
 static void run_flush(struct task *task)
 {
     struct stream *stream = CONTAINER_OF(task, struct stream, flush_task);
-    const char *broken =
-        stream->has_overflowed ? "its unsent output passed the limit" : stream->ops->flush(stream);
+    const char *broken = stream->has_overflowed
+                             ? "its unsent output passed the limit, or it takes none of it"
+                             : stream->ops->flush(stream);
     if (stream->is_closing) {
         if (broken != NULL || unsent(stream) == 0) {
             finish_closing(stream);
@@ -145,6 +170,7 @@ void stream_init(struct stream *stream, const struct stream_ops *ops,
     task_init(&stream->flush_task, run_flush);
     task_init(&stream->free_task, run_free);
     timer_init(&stream->close_timer, on_close_timeout);
+    timer_init(&stream->stall_timer, on_stall);
 }
 
 void stream_release(struct stream *stream)
@@ -190,6 +216,7 @@ void stream_close(struct stream *stream)
     loop_unpost(stream->loop, &stream->input_task);
     loop_unpost(stream->loop, &stream->flush_task);
     wheel_clear(loop_wheel(stream->loop), &stream->close_timer);
+    wheel_clear(loop_wheel(stream->loop), &stream->stall_timer);
     loop_post(stream->loop, LOOP_FREE, &stream->free_task);
 }
 
@@ -201,6 +228,7 @@ void stream_close_flushed(struct stream *stream, int64_t timeout_us)
     stream->is_closing = true;
     stream->ops->set_reading(stream, false);
     loop_unpost(stream->loop, &stream->input_task);
+    wheel_clear(loop_wheel(stream->loop), &stream->stall_timer);
     wheel_set(loop_wheel(stream->loop), &stream->close_timer,
               loop_now_us(stream->loop) + timeout_us);
     stream_post_flush(stream);

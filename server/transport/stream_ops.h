@@ -39,7 +39,7 @@ struct stream {
     struct evbuffer *output;
     size_t output_max;
     const char *ended;   /* why nothing more will be read; NULL while it may */
-    bool has_overflowed; /* output was dropped */
+    bool has_overflowed; /* output was dropped, or left congested for too long */
     bool has_yielded;    /* on_input is due without new bytes */
     bool is_held;        /* not reading: the output is congested */
     bool is_closing;     /* by stream_close_flushed */
@@ -48,6 +48,8 @@ struct stream {
     struct task flush_task;
     struct task free_task;
     struct timer close_timer;
+    struct timer stall_timer; /* set while is_held */
+    size_t held_at;           /* unsent bytes when it was set */
 };
 
 /* The common part of stream_create. */
@@ -74,6 +76,6 @@ void stream_end(struct stream *stream, const char *reason);
 
 /* What the kinds are made with. */
 struct stream *stream_plain_create(const struct stream_setup *setup);
-struct stream *stream_tls_create(const struct stream_setup *setup, struct ssl_st *tls);
+struct stream *stream_tls_create(const struct stream_setup *setup, struct ssl_st *ssl);
 
 #endif

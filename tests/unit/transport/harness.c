@@ -51,6 +51,7 @@ static void receive(struct harness *harness)
             return;
         }
         harness->is_ended = got <= 0;
+        harness->is_reset = got < 0;
         if (got > 0) {
             harness->received = realloc(harness->received, harness->length + (size_t)got);
             memcpy(harness->received + harness->length, bytes, (size_t)got);
@@ -124,6 +125,17 @@ void harness_turn(struct harness *harness)
 {
     loop_turn(harness->loop, CLOCK_US_PER_MS);
     receive(harness);
+}
+
+void harness_calm_down(struct harness *harness)
+{
+    size_t answered = SIZE_MAX;
+    while (answered != fake.answered) {
+        answered = fake.answered;
+        for (int i = 0; i < 30; i++) {
+            harness_turn(harness);
+        }
+    }
 }
 
 void harness_send(struct harness *harness, const void *bytes, size_t length)

@@ -28,6 +28,7 @@ struct harness {
     int peer;           /* our end; -1 when closed */
     struct ssl_st *ssl; /* NULL: plain */
     bool is_ended;      /* the server has closed its end */
+    bool is_reset;      /* and it did so without reading what we had sent */
     bool is_deaf;       /* we do not read */
     uint8_t *received;
     size_t length;
@@ -61,6 +62,9 @@ void harness_turn(struct harness *harness);
             harness_turn(harness);                                                                 \
         }                                                                                          \
     } while (0)
+
+/* Turns until no call is answered any more. */
+void harness_calm_down(struct harness *harness);
 
 /* Sends all bytes, turning the loop while the socket is full. */
 void harness_send(struct harness *harness, const void *bytes, size_t length);
