@@ -118,7 +118,8 @@ const struct option app_options_table[] = {
              "and its leases with it."},
     {.name = "handshake-timeout", .kind = OPTION_DURATION, AT(handshake_timeout_ms),
      .argument = "DURATION", .default_text = "5s", .min = 100, .max = HOUR_MS,
-     .help = "How long a new connection may take for TLS and its first bytes."},
+     .help = "How long a client may take for the TLS handshake, and for the rest of a message it "
+             "has begun to send."},
     {.name = "drain-timeout", .kind = OPTION_DURATION, AT(drain_timeout_ms),
      .argument = "DURATION", .default_text = "10s", .min = 0, .max = 24 * HOUR_MS,
      .help = "After SIGTERM, how long clients may keep their leases before the server ends them."},

@@ -149,10 +149,20 @@ static void watch_frame(struct connection *connection)
     }
 }
 
+/* A client may connect early and speak late; it is what it has begun that must go on. */
+static bool has_begun_nothing(const struct connection *connection)
+{
+    return connection->state == CONNECTION_SNIFFING && stream_is_established(connection->stream) &&
+           evbuffer_get_length(stream_input(connection->stream)) == 0;
+}
+
 static void on_impatience(struct timer *timer, int64_t now_us)
 {
     (void)now_us;
-    refuse(CONTAINER_OF(timer, struct connection, patience), &silence_refusal);
+    struct connection *connection = CONTAINER_OF(timer, struct connection, patience);
+    if (!has_begun_nothing(connection)) {
+        refuse(connection, &silence_refusal);
+    }
 }
 
 static void sniff_input(struct connection *connection)
@@ -167,6 +177,8 @@ static void sniff_input(struct connection *connection)
         wheel_clear(loop_wheel(connection->host->loop), &connection->patience);
     } else if (protocol != SNIFF_NEED_MORE) {
         refuse(connection, refusal_of(protocol));
+    } else if (!timer_is_set(&connection->patience)) {
+        be_patient(connection);
     }
 }
 
@@ -265,7 +277,9 @@ bool connection_create(struct connection_host *host, int fd, const char *peer)
     struct ssl_st *tls = host->tls == NULL ? NULL : tls_accept(host->tls);
     connection->stream =
         stream_create(host->loop, fd, tls, host->output_max, &stream_events, connection);
-    be_patient(connection);
+    if (!stream_is_established(connection->stream)) {
+        be_patient(connection);
+    }
     LOG_DEBUG("connection.opened", LOG_MESSAGE("a client connected"), LOG_TEXT("peer", peer));
     return true;
 }

@@ -28,7 +28,7 @@ struct listener_config {
     size_t output_max;       /* option max-output: unsent bytes per connection */
     int64_t keepalive_ms;    /* idle time before the first probe, and between probes */
     int64_t user_timeout_ms; /* unacknowledged data or probes for this long: the peer is gone */
-    int64_t handshake_timeout_ms; /* for TLS with the first bytes of a protocol, and for the rest of
+    int64_t handshake_timeout_ms; /* for the TLS handshake, and for the rest of
                                      a message that has begun */
 };
 

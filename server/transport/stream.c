@@ -18,6 +18,8 @@
 /* A peer whose output is congested and who takes none of it for so long counts as gone. */
 #define STALL_US (5 * CLOCK_US_PER_S)
 
+static const char overflowed[] = "its unsent output passed the limit, or it takes none of it";
+
 const char stream_closed_by_peer[] = "closed by the peer";
 
 static size_t unsent(const struct stream *stream)
@@ -35,22 +37,36 @@ static void report_gone(struct stream *stream, const char *reason)
     }
 }
 
-static void watch_stall(struct stream *stream)
-{
-    stream->held_at = unsent(stream);
-    wheel_set(loop_wheel(stream->loop), &stream->stall_timer, loop_now_us(stream->loop) + STALL_US);
-}
-
+/* The decision waits for the next flush: if it was this process that stood still, the peer has had
+ * no chance until then. */
 static void on_stall(struct timer *timer, int64_t now_us)
 {
     (void)now_us;
     struct stream *stream = CONTAINER_OF(timer, struct stream, stall_timer);
-    if (unsent(stream) < stream->held_at) {
-        watch_stall(stream);
+    stream->is_stall_due = true;
+    stream_post_flush(stream);
+}
+
+static void watch_stall(struct stream *stream)
+{
+    stream->is_stall_due = false;
+    stream->has_progressed = false;
+    wheel_set(loop_wheel(stream->loop), &stream->stall_timer, loop_now_us(stream->loop) + STALL_US);
+}
+
+static void check_progress(struct stream *stream)
+{
+    size_t left = unsent(stream);
+    stream->has_progressed = stream->has_progressed || left < stream->expected;
+    stream->expected = left;
+    if (!stream->is_stall_due) {
         return;
     }
-    stream->has_overflowed = true;
-    stream_post_flush(stream);
+    if (stream->has_progressed) {
+        watch_stall(stream);
+    } else {
+        stream->has_overflowed = true;
+    }
 }
 
 static void hold(struct stream *stream)
@@ -68,6 +84,7 @@ static void let_read_again(struct stream *stream)
         stream->is_held = false;
         stream->ops->set_reading(stream, true);
         wheel_clear(loop_wheel(stream->loop), &stream->stall_timer);
+        stream->is_stall_due = false;
         loop_post(stream->loop, LOOP_INPUT, &stream->input_task);
     }
 }
@@ -123,14 +140,16 @@ static void finish_closing(struct stream *stream)
 static void run_flush(struct task *task)
 {
     struct stream *stream = CONTAINER_OF(task, struct stream, flush_task);
-    const char *broken = stream->has_overflowed
-                             ? "its unsent output passed the limit, or it takes none of it"
-                             : stream->ops->flush(stream);
+    const char *broken = stream->has_overflowed ? overflowed : stream->ops->flush(stream);
     if (stream->is_closing) {
         if (broken != NULL || unsent(stream) == 0) {
             finish_closing(stream);
         }
         return;
+    }
+    check_progress(stream);
+    if (broken == NULL && stream->has_overflowed) {
+        broken = overflowed;
     }
     if (broken != NULL) {
         report_gone(stream, broken);
@@ -250,11 +269,17 @@ void stream_write(struct stream *stream, const void *bytes, size_t length)
         return;
     }
     CHECK(evbuffer_add(stream->output, bytes, length) == 0);
+    stream->expected += length;
 }
 
 bool stream_is_congested(const struct stream *stream)
 {
     return unsent(stream) > stream->output_max / 2;
+}
+
+bool stream_is_established(const struct stream *stream)
+{
+    return stream->is_established;
 }
 
 bool stream_has_overflowed(const struct stream *stream)

@@ -53,6 +53,9 @@ void stream_write(struct stream *stream, const void *bytes, size_t length);
  * peer has taken some; a reader should stop working on what it has, too, and yield. */
 bool stream_is_congested(const struct stream *stream);
 
+/* Whether bytes may flow: the TLS handshake, if there is one, is done. */
+bool stream_is_established(const struct stream *stream);
+
 /* Whether on_gone was called, or will be, because the output passed its limit or the peer took
  * nothing of a congested output for 5 s. */
 bool stream_has_overflowed(const struct stream *stream);

@@ -38,6 +38,7 @@ struct stream {
     struct evbuffer *input;
     struct evbuffer *output;
     size_t output_max;
+    bool is_established; /* the TLS handshake, if there is one, is done */
     const char *ended;   /* why nothing more will be read; NULL while it may */
     bool has_overflowed; /* output was dropped, or left congested for too long */
     bool has_yielded;    /* on_input is due without new bytes */
@@ -49,7 +50,9 @@ struct stream {
     struct task free_task;
     struct timer close_timer;
     struct timer stall_timer; /* set while is_held */
-    size_t held_at;           /* unsent bytes when it was set */
+    size_t expected;          /* unsent bytes if the peer took none since the last flush */
+    bool has_progressed;      /* the peer took some since stall_timer was set */
+    bool is_stall_due;        /* stall_timer has fired */
 };
 
 /* The common part of stream_create. */

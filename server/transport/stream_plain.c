@@ -156,6 +156,7 @@ struct stream *stream_plain_create(const struct stream_setup *setup)
 {
     struct stream_plain *plain = memory_alloc(sizeof(*plain));
     stream_init(&plain->common, &plain_ops, setup);
+    plain->common.is_established = true;
     plain->readable = event_new(loop_event_base(setup->loop), setup->fd, EV_READ | EV_PERSIST,
                                 on_readable, plain);
     CHECK(plain->readable != NULL);

@@ -22,7 +22,6 @@ struct stream_tls {
     struct stream common;
     struct bufferevent *bufferevent;
     const char *broken; /* why nothing can be written any more */
-    bool is_connected;
 };
 
 static struct stream_tls *tls_of(struct stream *stream)
@@ -39,7 +38,8 @@ static const char *problem_of(struct stream_tls *tls)
     if (reason != NULL) {
         return reason;
     }
-    return tls->is_connected ? "the connection failed" : "the connection failed in the handshake";
+    return tls->common.is_established ? "the connection failed"
+                                      : "the connection failed in the handshake";
 }
 
 static void on_readable(struct bufferevent *bufferevent, void *stream)
@@ -59,7 +59,7 @@ static void on_event(struct bufferevent *bufferevent, short what, void *stream)
     struct stream_tls *tls = tls_of(stream);
     (void)bufferevent;
     if ((what & BEV_EVENT_CONNECTED) != 0) {
-        tls->is_connected = true;
+        tls->common.is_established = true;
     } else if ((what & BEV_EVENT_EOF) != 0) {
         stream_end(stream, stream_closed_by_peer);
     } else {
@@ -109,7 +109,7 @@ static void tls_set_reading(struct stream *stream, bool is_reading)
 static void tls_finish(struct stream *stream)
 {
     struct stream_tls *tls = tls_of(stream);
-    if (tls->is_connected && tls->broken == NULL) {
+    if (tls->common.is_established && tls->broken == NULL) {
         SSL_shutdown(bufferevent_openssl_get_ssl(tls->bufferevent));
         ERR_clear_error();
     }
