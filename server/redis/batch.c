@@ -47,13 +47,13 @@ static void put_number(struct batch *batch, int64_t number)
     put(batch, text, (size_t)length);
 }
 
-static void put_key(struct batch *batch, const char *prefix, const struct store_op *op)
+static void put_key(struct batch *batch, const struct batch_call *call, const struct store_op *op)
 {
-    size_t prefix_length = strlen(prefix);
-    char *key = claim(batch, prefix_length + op->key_length);
-    memcpy(key, prefix, prefix_length);
-    memcpy(key + prefix_length, op->key, op->key_length);
-    put(batch, key, prefix_length + op->key_length);
+    size_t length = call->key_prefix_length + op->key_length;
+    char *key = claim(batch, length);
+    memcpy(key, call->key_prefix, call->key_prefix_length);
+    memcpy(key + call->key_prefix_length, op->key, op->key_length);
+    put(batch, key, length);
 }
 
 /* The first `size` bytes of the lock's value; all of it when size is LOCK_VALUE_SIZE_MAX. */
@@ -103,7 +103,7 @@ static void make_room(struct batch *batch, const struct batch_call *call)
 {
     size_t needed = CALL_NUMBERS * NUMBER_SIZE;
     for (size_t i = 0; i < batch->count; i++) {
-        needed += strlen(call->key_prefix) + batch->ops[i]->key_length;
+        needed += call->key_prefix_length + batch->ops[i]->key_length;
         needed += LOCK_VALUE_SIZE_MAX + OP_NUMBERS * NUMBER_SIZE;
     }
     if (needed > batch->size) {
@@ -311,7 +311,7 @@ void batch_encode(struct batch *batch, const struct batch_call *call)
     put_number(batch, (int64_t)batch->count + 1);
     put_text(batch, REGISTER_KEY);
     for (size_t i = 0; i < batch->count; i++) {
-        put_key(batch, call->key_prefix, batch->ops[i]);
+        put_key(batch, call, batch->ops[i]);
     }
     put_text(batch, call->run_id);
     put_number(batch, call->not_after_us);

@@ -39,8 +39,9 @@ struct batch {
 /* What a batch carries besides its operations. */
 struct batch_call {
     const struct script *script;
-    bool is_in_full; /* EVAL instead of EVALSHA */
-    const char *key_prefix;
+    bool is_in_full;        /* EVAL instead of EVALSHA */
+    const char *key_prefix; /* not NUL-terminated */
+    size_t key_prefix_length;
     const char *run_id;
     int64_t not_after_us;
     int64_t recovery_window_us;

@@ -3,21 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool refuse(char problem[CREDENTIALS_PROBLEM_SIZE], const char *format, ...)
-    PRINTF_LIKE(2, 3);
+_Static_assert(CREDENTIALS_PASSWORD_MAX == 1024, "a message below says 1024");
 
-static bool refuse(char problem[CREDENTIALS_PROBLEM_SIZE], const char *format, ...)
+static bool refuse(char problem[CREDENTIALS_PROBLEM_SIZE], const char *file, const char *what,
+                   const char *reason)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(problem, CREDENTIALS_PROBLEM_SIZE, format, arguments);
-    va_end(arguments);
+    snprintf(problem, CREDENTIALS_PROBLEM_SIZE, "the password file %s %s%s", file, what, reason);
     return false;
 }
 
@@ -36,12 +32,12 @@ static bool read_password(struct credentials *credentials, int fd, const char *f
 {
     struct stat status;
     if (fstat(fd, &status) != 0 || S_ISDIR(status.st_mode)) {
-        return refuse(problem, "the password file %s is not a file", file);
+        return refuse(problem, file, "is not a file", "");
     }
     char bytes[CREDENTIALS_PASSWORD_MAX + 3]; /* with a line end, and one to see more */
     ssize_t size = read(fd, bytes, sizeof(bytes));
     if (size < 0) {
-        return refuse(problem, "cannot read the password file %s: %s", file, strerror(errno));
+        return refuse(problem, file, "cannot be read: ", strerror(errno));
     }
     size_t length = without_newline(bytes, (size_t)size);
     bool fits = length > 0 && length <= CREDENTIALS_PASSWORD_MAX;
@@ -52,8 +48,7 @@ static bool read_password(struct credentials *credentials, int fd, const char *f
     }
     explicit_bzero(bytes, sizeof(bytes));
     if (!fits) {
-        return refuse(problem, "the password file %s must hold 1 to %d bytes", file,
-                      CREDENTIALS_PASSWORD_MAX);
+        return refuse(problem, file, "must hold 1 to 1024 bytes", "");
     }
     return true;
 }
@@ -63,7 +58,7 @@ static bool load_file(struct credentials *credentials, const char *file, char *p
     /* Non-blocking, so that a pipe without a writer cannot stop the loop. */
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        return refuse(problem, "cannot open the password file %s: %s", file, strerror(errno));
+        return refuse(problem, file, "cannot be opened: ", strerror(errno));
     }
     bool is_read = read_password(credentials, fd, file, problem);
     close(fd);
@@ -82,7 +77,9 @@ bool credentials_load(struct credentials *credentials, const char *user, const c
     }
     size_t length = strlen(password);
     if (length > CREDENTIALS_PASSWORD_MAX) {
-        return refuse(problem, "the password has more than %d bytes", CREDENTIALS_PASSWORD_MAX);
+        snprintf(problem, CREDENTIALS_PROBLEM_SIZE, "the password has more than %d bytes",
+                 CREDENTIALS_PASSWORD_MAX);
+        return false;
     }
     memcpy(credentials->password, password, length + 1);
     credentials->has_password = true;

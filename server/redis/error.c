@@ -7,6 +7,9 @@
 
 #include "base/compiler.h"
 
+/* Where Redis before 7 puts the error inside a script's error. */
+#define PLACE "user_script:"
+
 struct error_row {
     const char *word;
     enum redis_error_kind kind;
@@ -56,14 +59,28 @@ static void copy_word(const char *text, char word[REDIS_ERROR_WORD_SIZE])
     word[length] = '\0';
 }
 
+/* What follows "user_script:12: " or "user_script: 12: -"; NULL when nothing does. */
+static const char *find_inner(const char *text)
+{
+    const char *at = strstr(text, PLACE);
+    if (at == NULL) {
+        return NULL;
+    }
+    at += strlen(PLACE);
+    at += strspn(at, " 0123456789");
+    if (strncmp(at, ": ", 2) != 0) {
+        return NULL;
+    }
+    at += 2;
+    return *at == '-' ? at + 1 : at;
+}
+
 void redis_error_word(const char *text, char word[REDIS_ERROR_WORD_SIZE])
 {
     copy_word(text, word);
-    if (strcmp(word, "ERR") == 0) {
-        const char *inner = strstr(text, ": -");
-        if (inner != NULL) {
-            copy_word(inner + strlen(": -"), word);
-        }
+    const char *inner = strcmp(word, "ERR") == 0 ? find_inner(text) : NULL;
+    if (inner != NULL) {
+        copy_word(inner, word);
     }
     if (word[0] == '\0') {
         memcpy(word, "ERR", sizeof("ERR"));

@@ -235,6 +235,7 @@ static bool send_flight(struct redis_store *store, struct flight *flight, int64_
         .script = &store->script,
         .is_in_full = flight->state == FLIGHT_AGAIN,
         .key_prefix = store->config.key_prefix,
+        .key_prefix_length = strlen(store->config.key_prefix),
         .run_id = link_run_id(store->link),
         .not_after_us =
             redis_clock_latest_us(link_clock(store->link), now_us) + store->ack_timeout_us,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "redis/url.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
@@ -13,7 +12,14 @@
 #define HOST_MAX     255
 #define DATABASE_MAX 1000000
 
-#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define SOCKET_PATH_MAX 107
+
+_Static_assert(sizeof(((struct sockaddr_un *)NULL)->sun_path) == SOCKET_PATH_MAX + 1,
+               "a path and its NUL fill the address");
+
+/* The value of a macro, for a message. */
+#define DIGITS(number)  DIGITS_(number)
+#define DIGITS_(number) #number
 
 /* A part of the text; not NUL-terminated. */
 struct span {
@@ -48,14 +54,9 @@ static const char *span_find(struct span span, char wanted)
     return span.length > 0 ? memchr(span.start, wanted, span.length) : NULL;
 }
 
-static bool refuse(char problem[REDIS_URL_PROBLEM_SIZE], const char *format, ...) PRINTF_LIKE(2, 3);
-
-static bool refuse(char problem[REDIS_URL_PROBLEM_SIZE], const char *format, ...)
+static bool refuse(char problem[REDIS_URL_PROBLEM_SIZE], const char *sentence)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(problem, REDIS_URL_PROBLEM_SIZE, format, arguments);
-    va_end(arguments);
+    snprintf(problem, REDIS_URL_PROBLEM_SIZE, "%s", sentence);
     return false;
 }
 
@@ -121,13 +122,13 @@ static bool parse_credentials(struct redis_url *url, struct span span, char *pro
         user = span_between(span.start, colon);
         url->password = percent_decode(span_between(colon + 1, span.start + span.length));
         if (url->password == NULL) {
-            return refuse(problem, "the password has a broken %%-escape; write '%%' as %%25");
+            return refuse(problem, "the password has a broken %-escape; write '%' as %25");
         }
     }
     if (user.length > 0) {
         url->user = percent_decode(user);
         if (url->user == NULL) {
-            return refuse(problem, "the user name has a broken %%-escape; write '%%' as %%25");
+            return refuse(problem, "the user name has a broken %-escape; write '%' as %25");
         }
     }
     return true;
@@ -158,10 +159,10 @@ static bool parse_address(struct redis_url *url, struct span span, char *problem
     }
     url->port = PORT_DEFAULT;
     if (has_port && (!parse_number(port, PORT_MAX, &url->port) || url->port == 0)) {
-        return refuse(problem, "the port must be a number from 1 to %d", PORT_MAX);
+        return refuse(problem, "the port must be a number from 1 to " DIGITS(PORT_MAX));
     }
     if (host.length == 0 || host.length > HOST_MAX) {
-        return refuse(problem, "the host must have 1 to %d characters", HOST_MAX);
+        return refuse(problem, "the host must have 1 to " DIGITS(HOST_MAX) " characters");
     }
     url->host = memory_copy(host.start, host.length);
     return true;
@@ -170,7 +171,7 @@ static bool parse_address(struct redis_url *url, struct span span, char *problem
 static bool parse_database(struct redis_url *url, struct span span, char *problem)
 {
     if (!parse_number(span, DATABASE_MAX, &url->database)) {
-        return refuse(problem, "the database must be a number from 0 to %d", DATABASE_MAX);
+        return refuse(problem, "the database must be a number from 0 to " DIGITS(DATABASE_MAX));
     }
     return true;
 }
@@ -178,7 +179,7 @@ static bool parse_database(struct redis_url *url, struct span span, char *proble
 static bool parse_tcp(struct redis_url *url, struct span rest, char *problem)
 {
     if (span_find(rest, '?') != NULL || span_find(rest, '#') != NULL) {
-        return refuse(problem, "redis:// takes no '?' or '#'; write them as %%3F and %%23 in a "
+        return refuse(problem, "redis:// takes no '?' or '#'; write them as %3F and %23 in a "
                                "user name or password");
     }
     struct span authority = rest;
@@ -218,7 +219,8 @@ static bool parse_unix(struct redis_url *url, struct span rest, char *problem)
         return refuse(problem, "the path of the socket must be absolute: unix:///path/to/socket");
     }
     if (path.length > SOCKET_PATH_MAX) {
-        return refuse(problem, "the path of a socket has at most %zu bytes", SOCKET_PATH_MAX);
+        return refuse(problem,
+                      "the path of a socket has at most " DIGITS(SOCKET_PATH_MAX) " bytes");
     }
     url->socket_path = memory_copy(path.start, path.length);
     return true;

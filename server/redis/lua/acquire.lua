@@ -9,29 +9,32 @@
 --
 -- Safe to run twice: a lock that is ours by tenure is answered with the fence it has; only its ttl
 -- starts anew.
-verbs.ACQUIRE = {arguments = 3, run = function(key, at)
+local function acquire(key, at)
     local head, label, ttl_ms = arguments[at], arguments[at + 1], arguments[at + 2]
-    local is_open = register.window_us == 0 and not register.problem
+    local is_open = not (is_recovering or refusal)
     if is_open then
-        local next_fence = register.next_fence
-        local grant = head .. stamp(next_fence, now_ms) .. label
-        if call('SET', key, grant, 'PX', ttl_ms, 'NX') then
-            register.next_fence = next_fence + 1
-            return 'OK', next_fence, now_ms
+        -- In halves, for servers whose integers have 32 bits; what they leave of a fraction is cut.
+        local stamp = struct.pack('>I4I4I4I4', next_fence / 4294967296, next_fence % 4294967296,
+            now_ms / 4294967296, now_ms % 4294967296)
+        if call('SET', key, head .. stamp .. label, 'PX', ttl_ms, 'NX') then
+            next_fence = next_fence + 1
+            return 'OK', next_fence - 1, now_ms
         end
     end
     local value = call('GETRANGE', key, '0', value_end)
-    local fence, since_ms = read_value(value)
-    if fence and sub(value, 1, owner_size) == sub(head, 1, owner_size) then
-        call('PEXPIRE', key, ttl_ms)
-        return 'OK', fence, since_ms
+    if string.sub(value, 1, 17) == string.sub(head, 1, 17) then
+        local _, is_foreign, held_fence, since_ms = holder('BUSY', key, value)
+        if is_foreign == 0 then
+            call('PEXPIRE', key, ttl_ms)
+            return 'OK', held_fence, since_ms
+        end
     end
     if is_open or value ~= '' or call('EXISTS', key) == 1 then
         return holder('BUSY', key, value)
     end
-    if register.window_us > 0 then
-        return 'RECOVERING', register.window_us
+    if is_recovering then
+        return 'RECOVERING', window_us
     end
-    return 'ERROR', register.problem
-end}
+    return 'ERROR', refusal
+end
 

@@ -6,11 +6,11 @@
 -- Reply  OK | NOT_HELD
 --
 -- Safe to run twice: the second run finds the lock free, or another's, and leaves it alone.
-verbs.RELEASE = {arguments = 1, run = function(key, at)
+local function release(key, at)
     if call('GETRANGE', key, '0', owner_end) ~= arguments[at] then
         return 'NOT_HELD'
     end
     call('DEL', key)
     return 'OK'
-end}
+end
 

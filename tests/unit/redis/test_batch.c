@@ -32,6 +32,7 @@ static int set_up(void **state)
     fixture.call = (struct batch_call){
         .script = &fixture.script,
         .key_prefix = "lock:",
+        .key_prefix_length = strlen("lock:"),
         .run_id = "run",
         .not_after_us = INT64_MAX,
         .recovery_window_us = 2000000,
@@ -164,15 +165,15 @@ static void test_results(void **state)
     add(fixture, STORE_RELEASE, "l");
     add(fixture, STORE_INSPECT, "i");
     add(fixture, STORE_INSPECT, "i");
-    assert_true(decode(fixture, "*9\r\n:1700000000000000\r\n"
-                                "*3\r\n$2\r\nOK\r\n:9007199254740991\r\n:77\r\n"
-                                "*6\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n$2\r\nab\r\n"
-                                "*2\r\n$10\r\nRECOVERING\r\n:1999999\r\n"
-                                "*6\r\n$4\r\nBUSY\r\n:1\r\n:0\r\n:0\r\n:-1\r\n$0\r\n\r\n"
-                                "*1\r\n$2\r\nOK\r\n"
-                                "*1\r\n$8\r\nNOT_HELD\r\n"
-                                "*1\r\n$4\r\nFREE\r\n"
-                                "*6\r\n$4\r\nHELD\r\n:0\r\n:5\r\n:6\r\n"
+    assert_true(decode(fixture, "*27\r\n:1700000000000000\r\n"
+                                "$2\r\nOK\r\n:9007199254740991\r\n:77\r\n"
+                                "$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n$2\r\nab\r\n"
+                                "$10\r\nRECOVERING\r\n:1999999\r\n"
+                                "$4\r\nBUSY\r\n:1\r\n:0\r\n:0\r\n:-1\r\n$0\r\n\r\n"
+                                "$2\r\nOK\r\n"
+                                "$8\r\nNOT_HELD\r\n"
+                                "$4\r\nFREE\r\n"
+                                "$4\r\nHELD\r\n:0\r\n:5\r\n:6\r\n"
                                 ":9223372036854775807\r\n$0\r\n\r\n"));
     assert_int_equal(fixture->answer.now_us, 1700000000000000);
     assert_int_equal(results[0].code, STORE_OK);
@@ -206,9 +207,9 @@ static void test_results_of_every_verb(void **state)
         for (int i = 0; i < 3; i++) {
             add(fixture, (enum store_verb)verb, "a");
         }
-        assert_true(decode(fixture, "*4\r\n:5\r\n*1\r\n$7\r\nEXPIRED\r\n"
-                                    "*2\r\n$10\r\nWRONG_TYPE\r\n$4\r\nlist\r\n"
-                                    "*2\r\n$5\r\nERROR\r\n$3\r\nOOM\r\n"));
+        assert_true(decode(fixture, "*6\r\n:5\r\n$7\r\nEXPIRED\r\n"
+                                    "$10\r\nWRONG_TYPE\r\n$4\r\nlist\r\n"
+                                    "$5\r\nERROR\r\n$3\r\nOOM\r\n"));
         assert_int_equal(fixture->answer.results[0].code, STORE_EXPIRED);
         assert_int_equal(fixture->answer.results[1].code, STORE_WRONG_TYPE);
         assert_int_equal(fixture->answer.results[2].code, STORE_UNAVAILABLE);
@@ -223,40 +224,43 @@ static const char *const malformed[] = {
     "*-1\r\n",
     "*0\r\n",
     "*1\r\n:5\r\n",
-    "*3\r\n:5\r\n*1\r\n$7\r\nEXPIRED\r\n*1\r\n$7\r\nEXPIRED\r\n",
-    "*2\r\n$1\r\n5\r\n*1\r\n$7\r\nEXPIRED\r\n",
-    "*2\r\n:-5\r\n*1\r\n$7\r\nEXPIRED\r\n",
-    "*2\r\n:9007199254740992\r\n*1\r\n$7\r\nEXPIRED\r\n",
-    "*2\r\n:5\r\n$7\r\nEXPIRED\r\n",
+    "*3\r\n:5\r\n$7\r\nEXPIRED\r\n$7\r\nEXPIRED\r\n",
+    "*2\r\n$1\r\n5\r\n$7\r\nEXPIRED\r\n",
+    "*2\r\n:-5\r\n$7\r\nEXPIRED\r\n",
+    "*2\r\n:9007199254740992\r\n$7\r\nEXPIRED\r\n",
+    "*2\r\n:5\r\n*1\r\n$7\r\nEXPIRED\r\n",
     "*2\r\n:5\r\n*0\r\n",
-    "*2\r\n:5\r\n*-1\r\n",
     "*2\r\n:5\r\n-ERR no\r\n",
-    "*2\r\n:5\r\n*1\r\n:7\r\n",
-    "*2\r\n:5\r\n*1\r\n$-1\r\n",
-    "*2\r\n:5\r\n*1\r\n$3\r\nFOO\r\n",
-    "*2\r\n:5\r\n*1\r\n$0\r\n\r\n",
-    "*2\r\n:5\r\n*1\r\n$2\r\nOK\r\n",
-    "*2\r\n:5\r\n*1\r\n$8\r\nNOT_HELD\r\n",
-    "*2\r\n:5\r\n*1\r\n$4\r\nFREE\r\n",
-    "*2\r\n:5\r\n*2\r\n$7\r\nEXPIRED\r\n:1\r\n",
-    "*2\r\n:5\r\n*3\r\n$2\r\nOK\r\n:0\r\n:7\r\n",
-    "*2\r\n:5\r\n*3\r\n$2\r\nOK\r\n:-1\r\n:7\r\n",
-    "*2\r\n:5\r\n*3\r\n$2\r\nOK\r\n:9007199254740992\r\n:7\r\n",
-    "*2\r\n:5\r\n*3\r\n$2\r\nOK\r\n:5\r\n:-1\r\n",
-    "*2\r\n:5\r\n*3\r\n$2\r\nOK\r\n$1\r\n5\r\n:7\r\n",
-    "*2\r\n:5\r\n*4\r\n$2\r\nOK\r\n:5\r\n:7\r\n:7\r\n",
-    "*2\r\n:5\r\n*1\r\n$10\r\nRECOVERING\r\n",
-    "*2\r\n:5\r\n*2\r\n$10\r\nRECOVERING\r\n:-1\r\n",
-    "*2\r\n:5\r\n*2\r\n$5\r\nERROR\r\n:5\r\n",
-    "*2\r\n:5\r\n*1\r\n$5\r\nERROR\r\n",
-    "*2\r\n:5\r\n*2\r\n$10\r\nWRONG_TYPE\r\n$-1\r\n",
-    "*2\r\n:5\r\n*1\r\n$4\r\nBUSY\r\n",
-    "*2\r\n:5\r\n*6\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:-2\r\n$0\r\n\r\n",
-    "*2\r\n:5\r\n*6\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n:8\r\n",
-    "*2\r\n:5\r\n*6\r\n$4\r\nBUSY\r\n:0\r\n:-5\r\n:6\r\n:7\r\n$0\r\n\r\n",
-    "*2\r\n:5\r\n*6\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n$-1\r\n",
-    "*2\r\n:5\r\n*6\r\n$4\r\nBUSY\r\n$1\r\n0\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
-    "*2\r\n:5\r\n*6\r\n$4\r\nHELD\r\n:0\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*2\r\n:5\r\n:7\r\n",
+    "*2\r\n:5\r\n$-1\r\n",
+    "*2\r\n:5\r\n$3\r\nFOO\r\n",
+    "*2\r\n:5\r\n$0\r\n\r\n",
+    "*2\r\n:5\r\n+OK\r\n",
+    "*2\r\n:5\r\n$2\r\nOK\r\n",
+    "*3\r\n:5\r\n$2\r\nOK\r\n:5\r\n",
+    "*2\r\n:5\r\n$8\r\nNOT_HELD\r\n",
+    "*2\r\n:5\r\n$4\r\nFREE\r\n",
+    "*3\r\n:5\r\n$7\r\nEXPIRED\r\n:1\r\n",
+    "*4\r\n:5\r\n$2\r\nOK\r\n:0\r\n:7\r\n",
+    "*4\r\n:5\r\n$2\r\nOK\r\n:-1\r\n:7\r\n",
+    "*4\r\n:5\r\n$2\r\nOK\r\n:9007199254740992\r\n:7\r\n",
+    "*4\r\n:5\r\n$2\r\nOK\r\n:5\r\n:-1\r\n",
+    "*4\r\n:5\r\n$2\r\nOK\r\n$1\r\n5\r\n:7\r\n",
+    "*5\r\n:5\r\n$2\r\nOK\r\n:5\r\n:7\r\n:7\r\n",
+    "*2\r\n:5\r\n$10\r\nRECOVERING\r\n",
+    "*3\r\n:5\r\n$10\r\nRECOVERING\r\n:-1\r\n",
+    "*3\r\n:5\r\n$5\r\nERROR\r\n:5\r\n",
+    "*2\r\n:5\r\n$5\r\nERROR\r\n",
+    "*3\r\n:5\r\n$10\r\nWRONG_TYPE\r\n$-1\r\n",
+    "*2\r\n:5\r\n$4\r\nBUSY\r\n",
+    "*6\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n",
+    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:-2\r\n$0\r\n\r\n",
+    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n:8\r\n",
+    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:-5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n$-1\r\n",
+    "*7\r\n:5\r\n$4\r\nBUSY\r\n$1\r\n0\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*7\r\n:5\r\n$4\r\nHELD\r\n:0\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n*0\r\n$0\r\n\r\n",
 };
 
 static void test_malformed(void **state)
@@ -274,13 +278,13 @@ static void test_malformed_for_other_verbs(void **state)
 {
     struct fixture *fixture = *state;
     add(fixture, STORE_RENEW, "a");
-    assert_false(decode(fixture, "*2\r\n:5\r\n*3\r\n$2\r\nOK\r\n:5\r\n:7\r\n"));
-    assert_false(decode(fixture, "*2\r\n:5\r\n*2\r\n$8\r\nNOT_HELD\r\n:1\r\n"));
-    assert_false(decode(fixture, "*2\r\n:5\r\n*2\r\n$10\r\nRECOVERING\r\n:1\r\n"));
+    assert_false(decode(fixture, "*4\r\n:5\r\n$2\r\nOK\r\n:5\r\n:7\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n$8\r\nNOT_HELD\r\n:1\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n$10\r\nRECOVERING\r\n:1\r\n"));
     batch_clear(&fixture->batch);
     add(fixture, STORE_INSPECT, "a");
-    assert_false(decode(fixture, "*2\r\n:5\r\n*1\r\n$2\r\nOK\r\n"));
-    assert_false(decode(fixture, "*2\r\n:5\r\n*2\r\n$4\r\nFREE\r\n:1\r\n"));
+    assert_false(decode(fixture, "*2\r\n:5\r\n$2\r\nOK\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n$4\r\nFREE\r\n:1\r\n"));
 }
 
 static void test_longest_label(void **state)
@@ -292,8 +296,7 @@ static void test_longest_label(void **state)
     for (size_t length = LEASE_LABEL_MAX; length <= LEASE_LABEL_MAX + 1; length++) {
         memset(label, 'l', length);
         snprintf(bytes, sizeof(bytes),
-                 "*2\r\n:5\r\n*6\r\n$4\r\nHELD\r\n:0\r\n:5\r\n:6\r\n:7\r\n$%zu\r\n%s\r\n", length,
-                 label);
+                 "*7\r\n:5\r\n$4\r\nHELD\r\n:0\r\n:5\r\n:6\r\n:7\r\n$%zu\r\n%s\r\n", length, label);
         assert_int_equal(decode(fixture, bytes), length == LEASE_LABEL_MAX);
     }
 }

@@ -2,8 +2,8 @@
 /* The connection against a server that the test itself plays, byte by byte. */
 #include "redis/conn.h"
 
-#include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -218,6 +218,36 @@ static void test_refused_over_tcp(void **state)
     assert_int_equal(fixture->opens, 0);
 }
 
+/* A listener whose queue is full does not answer. */
+static void test_no_connection_in_time(void **state)
+{
+    enum { FILLERS = 8 };
+    struct fixture *fixture = *state;
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof(address);
+    int fillers[FILLERS];
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    for (int i = 0; i < FILLERS; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(fillers[i], (struct sockaddr *)&address, size);
+    }
+    struct conn_address full = {.ip = "127.0.0.1", .port = ntohs(address.sin_port)};
+    int64_t before_us = clock_now_us();
+    conn_connect(fixture->conn, &full, 50 * CLOCK_US_PER_MS);
+    WAIT_FOR(fixture, fixture->closes == 1);
+    assert_string_equal(fixture->reason, "no connection in time");
+    assert_true(clock_now_us() - before_us >= 50 * CLOCK_US_PER_MS);
+    assert_int_equal(fixture->opens, 0);
+    for (int i = 0; i < FILLERS; i++) {
+        close(fillers[i]);
+    }
+    close(listener);
+}
+
 static void test_end_with_commands_pending(void **state)
 {
     struct fixture *fixture = *state;
@@ -367,6 +397,7 @@ int main(void)
         CONN_TEST(test_descriptor_is_not_inherited),
         CONN_TEST(test_nobody_listens),
         CONN_TEST(test_refused_over_tcp),
+        CONN_TEST(test_no_connection_in_time),
         CONN_TEST(test_end_with_commands_pending),
         CONN_TEST(test_garbage),
         CONN_TEST(test_replies_to_nothing),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store against a real server that refuses, stalls, dies, forgets or changes its role. */
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -363,23 +365,42 @@ static void test_giving_up_while_down(void **state)
     assert_int_equal(redis_fixture_integer(&fixture->redis, "DBSIZE"), 0);
 }
 
+/* Takes the next connection and ends it at once. */
+static void turn_away(struct fixture *fixture, int listener)
+{
+    int peer = -1;
+    store_fixture_wait(&fixture->store, (peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0);
+    close(peer);
+}
+
 static void test_retry_now(void **state)
 {
     (void)state;
     struct fixture *fixture = new_fixture(NULL);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof(address);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    char url[64];
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%d", ntohs(address.sin_port));
     fixture->config.backoff_max_ms = 3600000;
-    redis_fixture_kill(&fixture->redis);
-    open_url(fixture, "");
-    /* Pauses of 20, 40, 80... ms: by then the next is too long to wait for in a test. */
-    int64_t later_us = clock_now_us() + 3 * CLOCK_US_PER_S;
-    while (clock_now_us() < later_us) {
-        loop_turn(fixture->store.loop, 100 * CLOCK_US_PER_MS);
+    store_fixture_init(&fixture->store, fixture->config, url);
+    /* The pauses double from 20 ms; the one after the seventh attempt is at least 640 ms. */
+    for (int i = 0; i < 7; i++) {
+        turn_away(fixture, listener);
     }
-    redis_fixture_start(&fixture->redis);
     int64_t before_us = clock_now_us();
-    redis_store_retry_now(fixture->store.store);
-    store_fixture_wait_up(&fixture->store);
-    assert_true(clock_now_us() - before_us < CLOCK_US_PER_S);
+    /* The end of the seventh connection has to be seen first. */
+    while (clock_now_us() < before_us + 50 * CLOCK_US_PER_MS) {
+        loop_turn(fixture->store.loop, CLOCK_US_PER_MS);
+        redis_store_retry_now(fixture->store.store);
+    }
+    turn_away(fixture, listener);
+    assert_true(clock_now_us() - before_us < 600 * CLOCK_US_PER_MS);
+    close(listener);
     free_fixture(fixture);
 }
 

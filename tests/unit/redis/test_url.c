@@ -16,10 +16,10 @@ struct expectation {
     const char *text;
     const char *host;
     int port;
+    int database;
     const char *socket_path;
     const char *user;
     const char *password;
-    int database;
     const char *formatted;
 };
 
@@ -34,23 +34,23 @@ static void assert_text(const char *got, const char *wanted)
 }
 
 static const struct expectation accepted[] = {
-    {"redis://a", "a", 6379, NULL, NULL, NULL, 0, "redis://a:6379/0"},
-    {"redis://a/", "a", 6379, NULL, NULL, NULL, 0, "redis://a:6379/0"},
-    {"redis://a:1", "a", 1, NULL, NULL, NULL, 0, "redis://a:1/0"},
-    {"redis://a:65535/15", "a", 65535, NULL, NULL, NULL, 15, "redis://a:65535/15"},
-    {"redis://10.0.0.1:7000/3", "10.0.0.1", 7000, NULL, NULL, NULL, 3, "redis://10.0.0.1:7000/3"},
-    {"redis://[::1]", "::1", 6379, NULL, NULL, NULL, 0, "redis://[::1]:6379/0"},
-    {"redis://[fe80::1]:70/2", "fe80::1", 70, NULL, NULL, NULL, 2, "redis://[fe80::1]:70/2"},
-    {"redis://:secret@a", "a", 6379, NULL, NULL, "secret", 0, "redis://a:6379/0"},
-    {"redis://u@a", "a", 6379, NULL, "u", NULL, 0, "redis://a:6379/0"},
-    {"redis://u:@a", "a", 6379, NULL, "u", "", 0, "redis://a:6379/0"},
-    {"redis://u:p@a:9", "a", 9, NULL, "u", "p", 0, "redis://a:9/0"},
-    {"redis://u:p@ss@a", "a", 6379, NULL, "u", "p@ss", 0, "redis://a:6379/0"},
-    {"redis://u:p:q@[::1]:9", "::1", 9, NULL, "u", "p:q", 0, "redis://[::1]:9/0"},
-    {"redis://%75%3A:%2f%40%25@a", "a", 6379, NULL, "u:", "/@%", 0, "redis://a:6379/0"},
-    {"unix:///s", NULL, 0, "/s", NULL, NULL, 0, "unix:///s?db=0"},
-    {"unix:///a/b.sock?db=4", NULL, 0, "/a/b.sock", NULL, NULL, 4, "unix:///a/b.sock?db=4"},
-    {"redis+unix:///s?db=0", NULL, 0, "/s", NULL, NULL, 0, "unix:///s?db=0"},
+    {"redis://a", "a", 6379, 0, NULL, NULL, NULL, "redis://a:6379/0"},
+    {"redis://a/", "a", 6379, 0, NULL, NULL, NULL, "redis://a:6379/0"},
+    {"redis://a:1", "a", 1, 0, NULL, NULL, NULL, "redis://a:1/0"},
+    {"redis://a:65535/15", "a", 65535, 15, NULL, NULL, NULL, "redis://a:65535/15"},
+    {"redis://10.0.0.1:7000/3", "10.0.0.1", 7000, 3, NULL, NULL, NULL, "redis://10.0.0.1:7000/3"},
+    {"redis://[::1]", "::1", 6379, 0, NULL, NULL, NULL, "redis://[::1]:6379/0"},
+    {"redis://[fe80::1]:70/2", "fe80::1", 70, 2, NULL, NULL, NULL, "redis://[fe80::1]:70/2"},
+    {"redis://:secret@a", "a", 6379, 0, NULL, NULL, "secret", "redis://a:6379/0"},
+    {"redis://u@a", "a", 6379, 0, NULL, "u", NULL, "redis://a:6379/0"},
+    {"redis://u:@a", "a", 6379, 0, NULL, "u", "", "redis://a:6379/0"},
+    {"redis://u:p@a:9", "a", 9, 0, NULL, "u", "p", "redis://a:9/0"},
+    {"redis://u:p@ss@a", "a", 6379, 0, NULL, "u", "p@ss", "redis://a:6379/0"},
+    {"redis://u:p:q@[::1]:9", "::1", 9, 0, NULL, "u", "p:q", "redis://[::1]:9/0"},
+    {"redis://%75%3A:%2f%40%25@a", "a", 6379, 0, NULL, "u:", "/@%", "redis://a:6379/0"},
+    {"unix:///s", NULL, 0, 0, "/s", NULL, NULL, "unix:///s?db=0"},
+    {"unix:///a/b.sock?db=4", NULL, 0, 4, "/a/b.sock", NULL, NULL, "unix:///a/b.sock?db=4"},
+    {"redis+unix:///s?db=0", NULL, 0, 0, "/s", NULL, NULL, "unix:///s?db=0"},
 };
 
 static void test_accepted(void **state)

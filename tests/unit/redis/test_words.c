@@ -27,6 +27,11 @@ static void test_first_word_of_errors(void **state)
         {"ERR unknown command", "ERR"},
         {"ERR Error running script (call to f_ab): @user_script:4: -READONLY You can't",
          "READONLY"},
+        {"ERR Error running script (call to f_ab): @user_script: 12: -OOM command not", "OOM"},
+        {"ERR Error running script (call to f_ab): @user_script:74: WRONGTYPE Operation",
+         "WRONGTYPE"},
+        {"ERR Error running script (call to f_ab): @user_script:74: attempt to index", "ERR"},
+        {"ERR invalid expire time script: ab, on @user_script:74.", "ERR"},
         {"OOM command not allowed when used memory > 'maxmemory'. script: ab, on x", "OOM"},
         {"", "ERR"},
         {"what is this", "ERR"},
@@ -166,7 +171,7 @@ static void test_script(void **state)
     assert_int_equal(strlen(script.text), script.length);
     assert_int_equal(strlen(script.sha), SCRIPT_SHA_LENGTH);
     assert_int_equal(strspn(script.sha, "0123456789abcdef"), SCRIPT_SHA_LENGTH);
-    assert_non_null(strstr(script.text, "verbs.ACQUIRE"));
+    assert_non_null(strstr(script.text, "local function acquire"));
     assert_non_null(strstr(script.text, "return reply"));
 }
 
