@@ -55,7 +55,7 @@ struct store_holder {
 struct store_result {
     enum store_code code;
     int64_t sent_us;  /* when the operation left (CLOCK_BOOTTIME); deadlines count from here */
-    uint64_t fence;   /* ACQUIRE OK: the grant's fence */
+    uint64_t fence;   /* ACQUIRE OK, and RENEW OK where op->fence is 0: the grant's fence */
     int64_t since_ms; /* ACQUIRE OK: when the grant began, by the store's clock */
     int64_t retry_after_us;     /* RECOVERING */
     struct store_holder holder; /* BUSY, INSPECT OK */
@@ -78,7 +78,7 @@ struct store_op {
     size_t key_length;
     struct id128 tenure; /* what the store compares */
     struct id128 token;
-    uint64_t fence;   /* RENEW: what to re-create with */
+    uint64_t fence;   /* RENEW: what to re-create with; 0: not known, then it never is */
     int64_t since_ms; /* RENEW: likewise */
     const char *label;
     size_t label_length;

@@ -242,6 +242,16 @@ static bool take_owned(struct cursor *cursor, const char *word, struct store_res
     return take_refusal(cursor, word, result);
 }
 
+/* Who renews without knowing the fence is told. */
+static bool take_renew(struct cursor *cursor, const char *word, const struct store_op *op,
+                       struct store_result *result)
+{
+    if (!take_owned(cursor, word, result)) {
+        return false;
+    }
+    return result->code != STORE_OK || op->fence != 0 || take_fence(cursor, 1, &result->fence);
+}
+
 static bool take_inspect(struct cursor *cursor, const char *word, struct store_result *result)
 {
     result->code = STORE_OK;
@@ -254,17 +264,19 @@ static bool take_inspect(struct cursor *cursor, const char *word, struct store_r
     return take_refusal(cursor, word, result);
 }
 
-static bool take_result(struct cursor *cursor, enum store_verb verb, struct store_result *result)
+static bool take_result(struct cursor *cursor, const struct store_op *op,
+                        struct store_result *result)
 {
     const char *word = NULL;
     *result = (struct store_result){.code = STORE_UNKNOWN};
     if (!take_text(cursor, &word)) {
         return false;
     }
-    switch (verb) {
+    switch (op->verb) {
     case STORE_ACQUIRE:
         return take_acquire(cursor, word, result);
     case STORE_RENEW:
+        return take_renew(cursor, word, op, result);
     case STORE_RELEASE:
         return take_owned(cursor, word, result);
     case STORE_INSPECT:
@@ -332,7 +344,7 @@ bool batch_decode(const struct batch *batch, const struct redisReply *reply,
         return false;
     }
     for (size_t i = 0; i < batch->count; i++) {
-        if (!take_result(&cursor, batch->ops[i]->verb, &answer->results[i])) {
+        if (!take_result(&cursor, batch->ops[i], &answer->results[i])) {
             return false;
         }
     }

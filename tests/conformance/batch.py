@@ -65,9 +65,13 @@ def inspect(key):
     return key, ["INSPECT"]
 
 
-def _take_result(verb, fields):
+def _take_result(parts, fields):
     word = fields.pop(0).decode()
-    count = GRANT_FIELDS if (verb, word) == ("ACQUIRE", "OK") else FIELDS[word]
+    count = FIELDS[word]
+    if (parts[0], word) == ("ACQUIRE", "OK"):
+        count = GRANT_FIELDS
+    elif (parts[0], word) == ("RENEW", "OK") and parts[2] == 0:
+        count = 1
     return [word, *(fields.pop(0) for _ in range(count))]
 
 
@@ -90,7 +94,7 @@ class Batches:
         """Returns Redis' clock and the list of results, words as str."""
         self.send(*operations, **options)
         now_us, *fields = self.client.receive()
-        results = [_take_result(parts[0], fields) for _, parts in operations]
+        results = [_take_result(parts, fields) for _, parts in operations]
         assert fields == []
         return now_us, results
 

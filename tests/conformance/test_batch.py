@@ -259,6 +259,18 @@ def test_nothing_is_created_over_another_key(batches, client):
     assert client("GET", "empty") == b""
 
 
+def test_who_renews_without_knowing_the_fence_is_told(batches):
+    _, fence, _ = batches.one(acquire("a", holder(1)))
+    assert batches.one(renew("a", holder(1))) == ["OK", fence]
+    assert batches.one(renew("a", holder(1, fence=fence))) == ["OK"]
+    assert batches.one(renew("a", holder(2))) == ["NOT_HELD"]
+
+
+def test_a_fence_that_is_not_known_is_not_created_again(batches):
+    new = restarted(batches, fence=1)
+    assert new.one(renew("a", holder(1))) == ["NOT_HELD"]
+
+
 def test_a_fence_of_2_53_is_not_created_again(batches):
     new = restarted(batches, fence=1)
     assert new.one(renew("a", holder(1, fence=LIMIT - 1))) == ["OK"]

@@ -144,6 +144,7 @@ static void renew(struct sim_redis *redis, const struct redis_request *request,
     result->code = STORE_OK;
     if (is_own(lock, request) || (lock->owner == REDIS_OURS && mistake == MISTAKE_NO_OWNER)) {
         set(redis, request, lock->fence, lock->since_ms);
+        result->fence = request->fence == 0 ? lock->fence : 0;
     } else if (lock->owner == REDIS_FREE && is_recovering(redis) && request->fence > 0 &&
                is_unseen) {
         recreate(redis, request);

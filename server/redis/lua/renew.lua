@@ -14,6 +14,10 @@ local function renew(key, at)
     local found = call('GETRANGE', key, '0', owner_end)
     if found == string.sub(value, 1, 17) then
         call('PEXPIRE', key, ttl_ms)
+        if arguments[at + 1] == '0' then
+            local high, low = struct.unpack('>I4I4', call('GETRANGE', key, '33', '40'))
+            return 'OK', high * 4294967296 + low
+        end
         return 'OK'
     end
     if not is_recovering or found ~= '' or call('EXISTS', key) == 1 then
