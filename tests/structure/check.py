@@ -284,7 +284,8 @@ def check_text(source, report, forbidden):
         if PROMISES.search(line):
             report.add(source, number, "promise", "finish it or leave it out")
         for word in forbidden:
-            if word in line:
+            # A path counts where it begins: /name/ is not in share/name/.
+            if re.search((r"(?<![\w.}~-])" if word.startswith("/") else "") + re.escape(word), line):
                 report.add(source, number, "machine", f'"{word}" is of one machine only')
         if HOMES.search(line):
             report.add(source, number, "machine", "a path of somebody's home")
