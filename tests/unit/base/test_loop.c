@@ -442,7 +442,7 @@ static void test_a_turn_is_cheap(void **state)
     for (int i = 0; i < TURNS; i++) {
         loop_turn(loop, 0);
     }
-    print_message("a turn: %.0f ns\n", (double)(clock_now_us() - start_us) * 1000 / TURNS);
+    print_message("a turn: %.0f ns\n", (double)(clock_now_us() - start_us) * 1000 / (double)TURNS);
     assert_true(task_is_posted(&step.task));
     loop_unpost(loop, &step.task);
     loop_destroy(loop);

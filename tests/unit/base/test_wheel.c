@@ -207,8 +207,8 @@ static void test_a_long_stop_is_caught_up_in_one_run(void **state)
         assert_int_equal(probes[i].count, 1);
     }
     print_message("set: %.1f ns a timer; run after a year: %.1f ns a timer\n",
-                  (double)(set_us - start_us) * 1000 / COUNT,
-                  (double)(run_us - set_us) * 1000 / COUNT);
+                  (double)(set_us - start_us) * 1000 / (double)COUNT,
+                  (double)(run_us - set_us) * 1000 / (double)COUNT);
     memory_free(probes);
     wheel_destroy(wheel);
 }
