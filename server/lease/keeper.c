@@ -16,6 +16,11 @@ static void on_store_up(struct store_listener *listener, int64_t now_us)
     }
 }
 
+static bool has_leases(const struct store_listener *listener)
+{
+    return CONTAINER_OF(listener, const struct keeper, listener)->count > 0;
+}
+
 struct keeper *keeper_create(const struct keeper_config *config, struct store *store,
                              struct wheel *wheel, struct metrics *metrics)
 {
@@ -25,6 +30,7 @@ struct keeper *keeper_create(const struct keeper_config *config, struct store *s
     keeper->wheel = wheel;
     keeper->metrics = metrics;
     keeper->listener.on_up = on_store_up;
+    keeper->listener.has_leases = has_leases;
     LIST_INIT(&keeper->errands);
     store->listener = &keeper->listener;
     return keeper;

@@ -23,6 +23,12 @@ static int64_t longest_life_us(int64_t ttl_ms)
     return ttl_ms * US_PER_MS + ttl_ms * US_PER_MS / 100;
 }
 
+/* A store that refuses is not asked faster than it helps the lease. */
+static int64_t pause_us(int64_t ttl_ms)
+{
+    return earlier(later(OPERATION_RETRY_US, ttl_ms * US_PER_MS / 100), OPERATION_RETRY_MAX_US);
+}
+
 static bool takes_hold(enum store_verb verb)
 {
     return verb == STORE_ACQUIRE || verb == STORE_RENEW;
@@ -189,7 +195,7 @@ static void on_answer(struct store_op *op, const struct store_result *result, in
         break;
     case STORE_UNAVAILABLE:
         if (operation->is_unsettled || op->verb == STORE_RENEW || op->verb == STORE_RELEASE) {
-            ask_again(operation, now_us + OPERATION_RETRY_US, result->detail, now_us);
+            ask_again(operation, now_us + pause_us(op->ttl_ms), result->detail, now_us);
         } else {
             finish(operation, result, now_us);
         }
@@ -231,6 +237,8 @@ bool operation_stop(struct operation *operation)
     }
     if (operation->op.state != STORE_OP_IDLE && !store_withdraw(operation->store, &operation->op)) {
         operation->is_stopping = true;
+        operation->op.give_up_us =
+            0; /* should it turn out not to have been done, that is the end */
         return false;
     }
     wheel_clear(operation->wheel, &operation->retry);

@@ -28,7 +28,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define OPERATION_RETRY_US ((int64_t)50000)
+#define OPERATION_RETRY_US     ((int64_t)50000)   /* or a hundredth of the ttl, */
+#define OPERATION_RETRY_MAX_US ((int64_t)1000000) /* up to this */
 
 /* How long an ACQUIRE or INSPECT waits for a store that is away before it ends with UNAVAILABLE. */
 #define OPERATION_PATIENCE_US ((int64_t)1000000)

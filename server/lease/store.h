@@ -94,10 +94,13 @@ struct store_vtable {
     bool (*withdraw)(struct store *store, struct store_op *op);
 };
 
-/* A listener hears when the store can be reached again after it could not, so that every lease is
- * renewed before anything else. `on_up` may submit operations. */
+/* A listener hears when the store can be reached again after it could not, and when it is found to
+ * have forgotten, so that every lease is renewed before anything else. */
 struct store_listener {
+    /* May submit operations. */
     void (*on_up)(struct store_listener *listener, int64_t now_us);
+    /* Whether there is anything that a store which forgets would cost. */
+    bool (*has_leases)(const struct store_listener *listener);
 };
 
 struct store {

@@ -343,6 +343,10 @@ bool batch_decode(const struct batch *batch, const struct redisReply *reply,
     if (!take_number(&cursor, 0, &answer->now_us)) {
         return false;
     }
+    answer->window_us = 0;
+    if (batch->count == 0 && !take_number(&cursor, 0, &answer->window_us)) {
+        return false;
+    }
     for (size_t i = 0; i < batch->count; i++) {
         if (!take_result(&cursor, batch->ops[i], &answer->results[i])) {
             return false;

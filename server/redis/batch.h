@@ -48,7 +48,8 @@ struct batch_call {
 };
 
 struct batch_answer {
-    int64_t now_us; /* Redis' clock when it ran the batch */
+    int64_t now_us;    /* Redis' clock when it ran the batch */
+    int64_t window_us; /* left of the recovery window; told by an empty batch only, else 0 */
     /* By position. An operation that Redis refused is UNAVAILABLE, with the error's word as its
      * detail. sent_us is left 0. Texts point into the reply. */
     struct store_result results[BATCH_OPERATIONS_MAX];

@@ -54,10 +54,14 @@ static void become(const struct child_config *config, pid_t parent)
     _exit(EXIT_CANNOT_EXECUTE);
 }
 
+/* Where SIGCHLD is ignored, as a parent of ours may have left it, the kernel reaps. */
 static int reap(const struct child *child)
 {
     int status = 0;
     while (waitpid(child->pid, &status, 0) < 0) {
+        if (errno == ECHILD) {
+            return 0;
+        }
         CHECK(errno == EINTR);
     }
     return status;

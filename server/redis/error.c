@@ -10,6 +10,9 @@
 /* Where Redis before 7 puts the error inside a script's error. */
 #define PLACE "user_script:"
 
+/* How Redis before 7.2 begins to say what its ACL forbids a script, without the word NOPERM. */
+#define SCRIPT_DENIAL "The user executing the script"
+
 struct error_row {
     const char *word;
     enum redis_error_kind kind;
@@ -23,7 +26,8 @@ static const struct error_row rows[] = {
     {"MASTERDOWN", REDIS_ERROR_CONNECTION, "this Redis is a replica without a master (MASTERDOWN)"},
     {"NOAUTH", REDIS_ERROR_CONNECTION, "Redis asks for a password (NOAUTH); set the password file"},
     {"WRONGPASS", REDIS_ERROR_CONNECTION, "Redis refuses the user name or password (WRONGPASS)"},
-    {"NOPERM", REDIS_ERROR_COMMAND, "the ACL of the Redis user forbids this (NOPERM)"},
+    {"NOPERM", REDIS_ERROR_COMMAND,
+     "the ACL of the Redis user forbids a command that Holdfast needs (NOPERM); see ACL LOG"},
     {"OOM", REDIS_ERROR_COMMAND, "Redis is out of memory (OOM); raise its maxmemory"},
     {"MISCONF", REDIS_ERROR_COMMAND, "Redis cannot write to its disk and refuses writes (MISCONF)"},
     {"NOREPLICAS", REDIS_ERROR_COMMAND, "Redis has too few replicas (NOREPLICAS)"},
@@ -77,6 +81,10 @@ static const char *find_inner(const char *text)
 
 void redis_error_word(const char *text, char word[REDIS_ERROR_WORD_SIZE])
 {
+    if (strstr(text, SCRIPT_DENIAL) != NULL) {
+        memcpy(word, "NOPERM", sizeof("NOPERM"));
+        return;
+    }
     copy_word(text, word);
     const char *inner = strcmp(word, "ERR") == 0 ? find_inner(text) : NULL;
     if (inner != NULL) {

@@ -17,7 +17,8 @@ enum redis_error_kind {
 };
 
 /* Copies the first word of `text`. Redis before 7 wraps a script's error in a sentence that begins
- * with ERR; the word of the error inside is taken then. */
+ * with ERR; the word of the error inside is taken then. What an ACL forbids a script is NOPERM in
+ * every version. */
 void redis_error_word(const char *text, char word[REDIS_ERROR_WORD_SIZE]);
 
 enum redis_error_kind redis_error_kind(const char *word);

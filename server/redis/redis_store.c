@@ -21,6 +21,11 @@
  * which took no longer either. */
 #define ACK_TIMEOUT_MAX_US (STORE_LATE_US / 2)
 
+/* How often, in one recovery window, the store asks whether Redis has forgotten: everybody must
+ * have renewed before it ends. */
+#define WATCHES_PER_WINDOW 4
+#define WATCH_MIN_US       (10 * CLOCK_US_PER_MS)
+
 /* In op->queued_us: no longer waits to be sent, but to be told so. */
 #define GIVEN_UP CLOCK_NEVER
 
@@ -58,8 +63,12 @@ struct redis_store {
     struct task flush;          /* FLUSH: send what waits */
     struct task settle;         /* WORK: answer what no reply answers */
     struct timer give_up;       /* at the earliest give_up_us, or before */
+    struct timer watch;         /* to ask whether Redis has forgotten */
+    bool is_watch_due;          /* an empty batch is to be sent */
+    int64_t window_until_us;    /* the recovery window that everybody has been told of ends */
     bool expects_new;
     int64_t recovery_window_us; /* for the next batch */
+    int64_t logged_until_us;    /* the recovery window that the log tells of ends */
     struct repeat repeat;
 };
 
@@ -123,6 +132,20 @@ static void report_refusal(struct redis_store *store, const char *problem, int64
     }
 }
 
+/* Once per window: what is left of one says when it ends, as exactly as replies are quick. */
+static void report_data_loss(struct redis_store *store, int64_t window_us, int64_t now_us)
+{
+    int64_t until_us = now_us + window_us;
+    if (until_us <= store->logged_until_us + store->ack_timeout_us) {
+        return;
+    }
+    store->logged_until_us = until_us;
+    LOG_WARN("redis.data_lost",
+             LOG_MESSAGE("Redis has lost data or was replaced: no new locks for a while, holders "
+                         "re-create theirs"),
+             LOG_INTEGER("window_ms", window_us / CLOCK_US_PER_MS));
+}
+
 /* Answers every operation of the batch in the same way. */
 static void answer_flight(struct redis_store *store, struct flight *flight,
                           const struct store_result *result, int64_t now_us)
@@ -181,10 +204,48 @@ static const char *take_results(struct redis_store *store, struct flight *flight
             result->detail = redis_error_explain(result->detail);
             report_refusal(store, result->detail, now_us);
         }
+        if (result->code == STORE_RECOVERING) {
+            report_data_loss(store, result->retry_after_us, now_us);
+        }
         answer(store, flight->batch.ops[i], result, now_us);
     }
     flight->state = FLIGHT_IDLE;
     return problem;
+}
+
+static void set_watch(struct redis_store *store, int64_t now_us)
+{
+    int64_t window_us = store->config.recovery_window_ms * CLOCK_US_PER_MS;
+    int64_t pause_us = window_us / WATCHES_PER_WINDOW;
+    if (window_us > 0) {
+        wheel_set(loop_wheel(store->loop), &store->watch,
+                  now_us + (pause_us > WATCH_MIN_US ? pause_us : WATCH_MIN_US));
+    }
+}
+
+/* FLUSHALL breaks no connection: nobody would renew in time to re-create what is lost. */
+static void take_window(struct redis_store *store, int64_t window_us, int64_t now_us)
+{
+    struct store_listener *listener = store->port.listener;
+    if (window_us == 0 || now_us < store->window_until_us) {
+        return;
+    }
+    store->window_until_us = now_us + window_us;
+    report_data_loss(store, window_us, now_us);
+    if (listener != NULL) {
+        listener->on_up(listener, now_us);
+    }
+}
+
+static void on_watch(struct timer *timer, int64_t now_us)
+{
+    struct redis_store *store = CONTAINER_OF(timer, struct redis_store, watch);
+    const struct store_listener *listener = store->port.listener;
+    set_watch(store, now_us);
+    if (listener != NULL && listener->has_leases(listener)) {
+        store->is_watch_due = true;
+        loop_post(store->loop, LOOP_FLUSH, &store->flush);
+    }
 }
 
 static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
@@ -202,6 +263,7 @@ static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
     }
     redis_clock_observe(link_clock(store->link), store->answer.now_us, flight->sent_us, now_us);
     store->recovery_window_us = store->config.recovery_window_ms * CLOCK_US_PER_MS;
+    take_window(store, store->answer.window_us, now_us);
     const char *problem = take_results(store, flight, now_us);
     if (problem != NULL) {
         link_fail(store->link, problem);
@@ -213,7 +275,6 @@ static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
 /* Fills the batch: renewals first, then releases. What is past its give_up_us stays behind. */
 static void fill(struct redis_store *store, struct batch *batch, int64_t now_us)
 {
-    batch_clear(batch);
     for (int queue = 0; queue < QUEUES; queue++) {
         struct store_op *op = TAILQ_FIRST(&store->queues[queue]);
         while (op != NULL && batch->count < BATCH_OPERATIONS_MAX) {
@@ -272,8 +333,13 @@ static void run_flush(struct task *task)
     for (size_t i = 0; i < FLIGHTS_MAX && is_taken; i++) {
         struct flight *flight = &store->flights[i];
         if (flight->state == FLIGHT_IDLE) {
-            fill(store, &flight->batch, now_us);
-            if (flight->batch.count > 0) {
+            bool is_watch = store->is_watch_due;
+            store->is_watch_due = false;
+            batch_clear(&flight->batch);
+            if (!is_watch) {
+                fill(store, &flight->batch, now_us);
+            }
+            if (is_watch || flight->batch.count > 0) {
                 is_taken = send_flight(store, flight, now_us);
             }
         } else if (flight->state == FLIGHT_AGAIN) {
@@ -445,6 +511,8 @@ struct redis_store *redis_store_create(const struct redis_store_config *config, 
     task_init(&store->flush, run_flush);
     task_init(&store->settle, run_settle);
     timer_init(&store->give_up, on_give_up);
+    timer_init(&store->watch, on_watch);
+    set_watch(store, loop_now_us(loop));
     repeat_init(&store->repeat);
     struct link_config link_config = {
         .url = config->url,
@@ -466,6 +534,7 @@ void redis_store_destroy(struct redis_store *store)
     loop_unpost(store->loop, &store->flush);
     loop_unpost(store->loop, &store->settle);
     wheel_clear(loop_wheel(store->loop), &store->give_up);
+    wheel_clear(loop_wheel(store->loop), &store->watch);
     for (size_t i = 0; i < FLIGHTS_MAX; i++) {
         batch_release(&store->flights[i].batch);
     }

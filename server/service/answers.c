@@ -44,7 +44,7 @@ void holder_answer_init(struct holder_answer *answer, const struct store_holder 
     answer->message.remaining_ms = -1;
     if (holder->remaining_us >= 0) {
         answer->message.remaining_ms =
-            (holder->remaining_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS;
+            holder->remaining_us / CLOCK_US_PER_MS + (holder->remaining_us % CLOCK_US_PER_MS != 0);
     }
     answer->message.fence = holder->fence;
     answer->message.foreign = holder->is_foreign;

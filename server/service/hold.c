@@ -16,6 +16,7 @@ struct hold {
     bool is_granted;
     int64_t heartbeat_us; /* 0: none asked for */
     struct timer heartbeat;
+    bool is_heartbeat_due; /* the timer has fired once: what has arrived meanwhile is read first */
 };
 
 static struct loop *loop_of(const struct hold *hold)
@@ -76,6 +77,7 @@ static void finish_lost(struct hold *hold, Holdfast__V1__HoldLost__Reason reason
 static void feed_heartbeat(struct hold *hold)
 {
     if (hold->heartbeat_us != 0 && hold->is_granted) {
+        hold->is_heartbeat_due = false;
         wheel_set(loop_wheel(loop_of(hold)), &hold->heartbeat,
                   now_us_of(hold) + hold->heartbeat_us);
     }
@@ -84,6 +86,12 @@ static void feed_heartbeat(struct hold *hold)
 static void on_heartbeat_missed(struct timer *timer, int64_t now_us)
 {
     struct hold *hold = CONTAINER_OF(timer, struct hold, heartbeat);
+    /* After this process was stopped itself, the client's pings wait to be read. */
+    if (!hold->is_heartbeat_due) {
+        hold->is_heartbeat_due = true;
+        wheel_set(loop_wheel(loop_of(hold)), timer, now_us);
+        return;
+    }
     binding_log_loss(hold->binding, "heartbeat_missed");
     binding_revoke(hold->binding, now_us);
     finish_lost(hold, HOLDFAST__V1__HOLD_LOST__REASON__REASON_HEARTBEAT_MISSED);

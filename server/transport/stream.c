@@ -103,11 +103,15 @@ static void run_input(struct task *task)
     stream->has_yielded = false;
     if (!has_news && stream->ended == NULL) {
         has_news = stream->ops->fill(stream);
+        /* What was read may have been sent after the turn began, and its sender counts from then.
+         */
+        loop_update_now_us(stream->loop);
     }
     if (has_news) {
         stream->events->on_input(stream, stream->user);
     }
-    if (stream->ended != NULL && !stream->has_yielded && stream->events != NULL) {
+    if (stream->ended != NULL && !stream->has_yielded && !stream->is_closing &&
+        stream->events != NULL) {
         report_gone(stream, stream->ended);
     }
 }

@@ -94,6 +94,9 @@ class Batches:
         """Returns Redis' clock and the list of results, words as str."""
         self.send(*operations, **options)
         now_us, *fields = self.client.receive()
+        if not operations:
+            (self.window_left_us,) = fields
+            return now_us, []
         results = [_take_result(parts, fields) for _, parts in operations]
         assert fields == []
         return now_us, results

@@ -306,6 +306,16 @@ def test_a_server_with_a_shorter_window_does_not_cut_the_one_that_is_open(batche
     assert int(new.register()["until_us"]) == now_us + WINDOW_US
 
 
+def test_a_call_without_operations_tells_what_is_left_of_the_window(batches, client):
+    batches.run()
+    assert batches.window_left_us == 0
+    new = restarted(batches, fence=1000)
+    new.run()
+    assert new.window_left_us == WINDOW_US
+    now_us, _ = new.run()
+    assert new.window_left_us == int(new.register()["until_us"]) - now_us
+
+
 def test_a_wiped_redis_opens_the_window(batches, client):
     mine = batches.one(acquire("a", holder(1)))
     client("FLUSHALL")
@@ -476,3 +486,48 @@ def test_expiry_frees_a_lock(batches, client):
     deadline = time.monotonic() + 5
     while batches.one(acquire("a", holder(2)))[0] != "OK":
         assert time.monotonic() < deadline
+
+
+# Rights
+
+
+RIGHTS = ("+eval +info +time +select +getrange +exists +set +pexpire +pttl +del +type +hmget "
+          "+hset").split()
+
+
+@pytest.fixture
+def as_user_without(client, shared_server, script):
+    """Batches run by a user who has every right that is needed, except the given one."""
+    clients = []
+
+    def make(right):
+        rights = [name for name in RIGHTS if name != right]
+        client("ACL", "SETUSER", "poor", "reset", "on", ">secret", "~*", *rights)
+        poor = shared_server.connect()
+        clients.append(poor)
+        poor("AUTH", "poor", "secret")
+        return Batches(poor, script)
+
+    yield make
+    for poor in clients:
+        poor.close()
+    client("ACL", "DELUSER", "poor")
+
+
+@pytest.mark.parametrize("right", ["+set", "+hset"])
+def test_a_missing_right_of_an_operation_is_noperm(batches, as_user_without, right):
+    batches.run()
+    assert as_user_without(right).one(acquire("a", holder(1))) == ["ERROR", b"NOPERM"]
+
+
+def test_a_missing_right_of_the_whole_batch_is_told(batches, as_user_without):
+    poor = as_user_without("+hmget")
+    with pytest.raises(RedisError, match="user executing the script|NOPERM"):
+        poor.one(acquire("a", holder(1)))
+
+
+def test_a_user_with_the_rights_may_do_all(batches, as_user_without):
+    users = as_user_without(None)
+    assert users.one(acquire("a", holder(1)))[0] == "OK"
+    assert users.one(inspect("a"))[0] == "HELD"
+    assert users.one(release("a", holder(1))) == ["OK"]

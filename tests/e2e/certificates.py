@@ -19,6 +19,7 @@ class Certificates:
         certificate = self.directory / f"{name}.pem"
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-days", "2", "-subj", f"/CN={name}", "-keyout", self.directory / f"{name}.key",
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign",
                 "-out", certificate)
         return certificate
 
@@ -27,7 +28,10 @@ class Certificates:
         base = self.directory / name
         certificate, key = base.with_suffix(".pem"), base.with_suffix(".key")
         request, extensions = base.with_suffix(".csr"), base.with_suffix(".ext")
-        extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        extensions.write_text(
+            "subjectAltName=DNS:localhost,IP:127.0.0.1\n"
+            "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+        )
         openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-subj", f"/CN={name}", "-keyout", key, "-out", request)
         openssl("x509", "-req", "-in", request, "-days", "2", "-extfile", extensions,

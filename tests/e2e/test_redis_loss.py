@@ -83,6 +83,21 @@ def test_flushall_is_forgetting_too(server, redis):
     eventually(lambda: redis.holds("k"), 3, "writing the lease again")
     assert redis.value("k") == value and lost_of([stream]) == []
     assert client.lease("other").fence > stream.lease.fence
+    assert [event["level"] for event in server.find_events("redis.data_lost")][-1] == "warn"
+
+
+def test_flushall_is_noticed_long_before_the_next_renewal(redis, start_server):
+    """No connection breaks and no renewal is due, and yet nobody else gets in, here or elsewhere."""
+    one, two = [start_server(redis, failover_grace=None) for _ in range(2)]
+    streams = {f"k{n}": one.connect().held(f"k{n}", 60000) for n in range(5)}
+    rivals = [one.connect(), two.connect()]
+    rivals[1].lease("warm")
+    redis("FLUSHALL")
+    calls = [rival.start_acquire(key) for key in streams for rival in rivals]
+    for call in calls:
+        assert call.result().HasField("busy")
+    assert lost_of(streams.values()) == []
+    assert all(redis.holds(key) for key in streams)
 
 
 def test_a_lease_that_redis_had_seen_is_not_recreated(server, redis):
@@ -199,6 +214,7 @@ def test_full_memory_refuses_acquires_and_renews_leases(server, redis):
     client = server.connect()
     stream = client.held("held", 2000)
     lease = client.lease("unary", 2000)
+    redis("SET", "filler", "x" * 2_000_000)  # an idle Redis 8 needs less than 1 MB
     redis("CONFIG", "SET", "maxmemory", "1mb")
     with pytest.raises(RpcError, match="(?i)memory") as caught:
         client.acquire("k", timeout_s=5.0)

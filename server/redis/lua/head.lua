@@ -12,7 +12,7 @@
 --        4..    for each operation its verb and that verb's arguments
 -- Reply  now_us, then for each operation a word and the fields that go with it, in one flat list.
 --        Every verb may answer EXPIRED, or WRONG_TYPE and the type, or ERROR and the first word of
---        the error.
+--        the error. To a call without operations: now_us, and what is left of the recovery window.
 --
 -- A lock is a string: version (1 byte), tenure (16), token (16), fence (8, big-endian), since_ms
 -- (8, big-endian), label (0 to 256). Version and tenure together are its owner. Anything else under
@@ -33,13 +33,17 @@ local function digits(number)
 end
 
 -- What answers for an operation that failed. Only the first word of an error is stable; Redis 6
--- puts the place in front.
+-- puts the place in front. What a script may not do is refused in three ways: Redis 6 gives no word
+-- at all, 7.0 the word ERR, later ones NOPERM.
 local function failure(key, problem)
     local text = type(problem) == 'table' and problem.err or tostring(problem)
     text = string.gsub(text, '^@?user_script: ?%d+: ', '')
     local word = string.match(text, '^%-?(%u[%u_]*)') or 'ERR'
+    if string.find(text, 'The user executing the script', 1, true) then
+        word = 'NOPERM'
+    end
     if word == 'WRONGTYPE' then
-        return 'WRONG_TYPE', redis.call('TYPE', key).ok
+        return 'WRONG_TYPE', redis.pcall('TYPE', key).ok or 'unknown'
     end
     return 'ERROR', word
 end
@@ -93,6 +97,9 @@ if is_new_run or (length_us and window_us > length_us) then
         'until_us', digits(now_us + window_us), 'window_us', digits(window_us))
 end
 local is_recovering = window_us > 0
+if #keys == 1 then
+    return {now_us, is_recovering and window_us or 0}
+end
 
 -- Reserves a fence for every grant before any is made: this is the first write of the call, so
 -- where Redis is out of memory it is refused here and nothing has to be undone.

@@ -24,6 +24,11 @@ static void on_up(struct store_listener *listener, int64_t now_us)
     }
 }
 
+static bool has_leases(const struct store_listener *listener)
+{
+    return CONTAINER_OF(listener, const struct store_fixture, listener)->renew_on_up != NULL;
+}
+
 static void keep_text(char *text, size_t size, const char *bytes, size_t length)
 {
     assert_true(length < size);
@@ -72,6 +77,7 @@ void store_fixture_init(struct store_fixture *fixture, struct redis_store_config
     fixture->store = redis_store_create(&config, fixture->loop, &fixture->metrics);
     fixture->port = redis_store_port(fixture->store);
     fixture->listener.on_up = on_up;
+    fixture->listener.has_leases = has_leases;
     fixture->port->listener = &fixture->listener;
 }
 

@@ -339,6 +339,27 @@ static void test_renewals_go_first_when_it_is_back(void **state)
     assert_int_equal(fixture->asked[60].result.code, STORE_NOT_HELD);
 }
 
+/* No connection breaks, so it is found by asking. */
+static void test_flushall_is_noticed(void **state)
+{
+    struct fixture *fixture = *state;
+    store_fixture_release(&fixture->store);
+    fixture->config.recovery_window_ms = 1000;
+    open_url(fixture, "");
+    redis_store_expect_new(fixture->store.store);
+    store_fixture_wait_up(&fixture->store);
+    struct asked *kept = ask(fixture, 0, STORE_ACQUIRE, "kept", 1);
+    assert_int_equal(asked_run(kept), STORE_OK);
+    kept->op.verb = STORE_RENEW;
+    kept->op.fence = kept->result.fence;
+    kept->op.since_ms = kept->result.since_ms;
+    fixture->store.renew_on_up = kept;
+    freeReplyObject(redis_fixture_command(&fixture->redis, "FLUSHALL"));
+    store_fixture_wait(&fixture->store, kept->answers == 2);
+    assert_int_equal(kept->result.code, STORE_OK);
+    assert_int_equal(redis_fixture_integer(&fixture->redis, "EXISTS lock:kept"), 1);
+}
+
 static void test_giving_up_while_down(void **state)
 {
     struct fixture *fixture = *state;
@@ -455,6 +476,7 @@ int main(void)
         FAULT_TEST(test_stopped_past_the_ack_timeout),
         FAULT_TEST(test_killed_and_started_again),
         FAULT_TEST(test_renewals_go_first_when_it_is_back),
+        FAULT_TEST(test_flushall_is_noticed),
         FAULT_TEST(test_giving_up_while_down),
         cmocka_unit_test(test_retry_now),
         FAULT_TEST(test_out_of_memory),

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 #define GRANTED  HOLDFAST__V1__HOLD_EVENT__EVENT_GRANTED
 #define BUSY     HOLDFAST__V1__HOLD_EVENT__EVENT_BUSY
 #define RENEWED  HOLDFAST__V1__HOLD_EVENT__EVENT_RENEWED
@@ -275,9 +277,26 @@ static void a_missed_heartbeat_revokes_the_lease(void **state)
     fixture_advance_ms(fixture, 199);
     fake_call_expect_open(call);
     fixture_advance_ms(fixture, 1);
+    fake_call_expect_open(call);
+    fixture_advance_ms(fixture, 1);
     expect_lost(call, HEARTBEAT_MISSED);
     fake_store_ok(&fixture->store, STORE_RELEASE, 0);
     expect_settled(fixture);
+}
+
+/* This process stood still, not the client: its pings are there and are read after the timers. */
+static void a_ping_that_waited_is_a_heartbeat(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fake_call *call = granted_hold(fixture, 200);
+    fixture->now_us += 1000 * CLOCK_US_PER_MS;
+    fixture_advance_ms(fixture, 1);
+    ping(call);
+    fake_call_event(call, RENEWED);
+    fixture_advance_ms(fixture, 199);
+    fake_call_expect_open(call);
+    fixture_advance_ms(fixture, 2);
+    expect_lost(call, HEARTBEAT_MISSED);
 }
 
 static void the_heartbeat_begins_with_the_grant(void **state)
@@ -292,6 +311,8 @@ static void the_heartbeat_begins_with_the_grant(void **state)
         &(struct store_result){.code = STORE_OK, .sent_us = fixture->now_us, .fence = 1});
     fake_call_event(call, GRANTED);
     fixture_advance_ms(fixture, 99);
+    fake_call_expect_open(call);
+    fixture_advance_ms(fixture, 1);
     fake_call_expect_open(call);
     fixture_advance_ms(fixture, 1);
     expect_lost(call, HEARTBEAT_MISSED);
@@ -443,6 +464,7 @@ int main(void)
         FIXTURE_TEST(a_lease_taken_in_the_store_is_lost),
         FIXTURE_TEST(a_lease_lost_while_it_is_given_back_is_told),
         FIXTURE_TEST(a_missed_heartbeat_revokes_the_lease),
+        FIXTURE_TEST(a_ping_that_waited_is_a_heartbeat),
         FIXTURE_TEST(the_heartbeat_begins_with_the_grant),
         FIXTURE_TEST(no_heartbeat_is_due_after_half_close),
         FIXTURE_TEST(half_close_before_the_grant_releases_it),
