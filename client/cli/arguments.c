@@ -212,6 +212,13 @@ static bool set_value(struct parser *parser, const struct option *option, const 
     return true;
 }
 
+/* An option may come before its command. */
+static const char *command_to_ask_about(const struct parser *parser)
+{
+    const enum command command = parser->arguments->command;
+    return command == COMMAND_NONE || command == COMMAND_HELP ? "COMMAND" : command_names[command];
+}
+
 static bool fail_unknown_option(struct parser *parser, const char *name, size_t length)
 {
     const char *nearest = nearest_option(name, length);
@@ -219,8 +226,8 @@ static bool fail_unknown_option(struct parser *parser, const char *name, size_t 
         return FAIL(parser, "Unknown option --%.*s; did you mean --%s?", (int)smallest(length, 64),
                     name, nearest);
     }
-    return FAIL(parser, "Unknown option --%.*s; `holdfast --help` lists the options.",
-                (int)smallest(length, 64), name);
+    return FAIL(parser, "Unknown option --%.*s; `holdfast help %s` lists the options.",
+                (int)smallest(length, 64), name, command_to_ask_about(parser));
 }
 
 /* `text` follows the two dashes. */
@@ -260,7 +267,8 @@ static bool parse_option(struct parser *parser, const char *text)
     if (strcmp(text, "-h") == 0) {
         return parse_long_option(parser, "help");
     }
-    return FAIL(parser, "Unknown option %.64s; `holdfast --help` lists the options.", text);
+    return FAIL(parser, "Unknown option %.64s; `holdfast help %s` lists the options.", text,
+                command_to_ask_about(parser));
 }
 
 static bool parse_command(struct parser *parser, const char *text, enum command *command)
@@ -292,7 +300,9 @@ static bool parse_operand(struct parser *parser, const char *text)
         return true;
     }
     if (arguments->command == COMMAND_RUN) {
-        return FAIL(parser, "Write \"--\" between the key and the command: run %.64s -- %.64s ...",
+        return FAIL(parser,
+                    "Write \"--\" between the key and the command: "
+                    "holdfast run %.40s -- %.64s ...",
                     arguments->key, text);
     }
     return FAIL(parser, "Unexpected argument \"%.64s\"; `holdfast help %s` shows the usage.", text,
@@ -364,7 +374,7 @@ static bool check_operands(struct parser *parser)
         return FAIL(parser, "%s needs a key: the name of the lock.", name);
     }
     if (arguments->command == COMMAND_RUN && !has_program) {
-        return FAIL(parser, "run needs a command to start: holdfast run %.64s -- COMMAND ...",
+        return FAIL(parser, "run needs a command to start: holdfast run %.40s -- COMMAND ...",
                     arguments->key);
     }
     return true;

@@ -23,9 +23,13 @@ static const char exit_codes[] =
     "  0    done; run exits with its command's own code (128 + n if signal n killed it)\n"
     "  64   usage: an argument is wrong or out of bounds\n"
     "  69   the server or its Redis is away, does not answer in time, or is at a limit\n"
-    "  70   anything unexpected\n"
+    "  70   anything unexpected, or the lock's Redis key holds no string and is left alone\n"
     "  75   busy: somebody else holds the lock\n"
-    "  76   the lease is lost: it ended, or was taken, before it was given up\n";
+    "  76   the lease is lost: it ended, or was taken, before it was given up\n"
+    "  126  run: its command cannot be run\n"
+    "  127  run: its command is not found\n"
+    "Any of them may also be the own code of run's command, 69, 75 and 76 too; what comes from\n"
+    "holdfast comes with a line on standard error.\n";
 
 static const char overview_examples[] =
     "\n"
@@ -107,7 +111,9 @@ static const struct {
             "lives until `release`, or until its ttl ends without `renew`.\n",
             "\n"
             "--token, or HOLDFAST_TOKEN which `ps` does not show, brings a token of your own (32\n"
-            "random hex digits): then asking again after a lost answer is the same request.\n",
+            "random hex digits): then asking again after a lost answer is the same request. Such "
+            "a\n"
+            "token is not printed.\n",
             "  holdfast try deploy && echo free\n"
             "  holdfast try deploy --detached --ttl 10m\n"
             "  HOLDFAST_TOKEN=$(openssl rand -hex 16) holdfast try deploy --detached --json\n",

@@ -37,7 +37,7 @@ static void print_granted(const struct hold *hold)
     } else if (!arguments->is_quiet) {
         char ttl[OUTPUT_DURATION_SIZE];
         output_duration(ttl_ms, ttl);
-        output_line("holding %s: fence %llu, ttl %s", arguments->key, (unsigned long long)fence,
+        output_line("holding %s: fence %llu, ttl %s", hold->session.key, (unsigned long long)fence,
                     ttl);
     }
 }
@@ -56,7 +56,7 @@ static void on_released(enum holdfast_result result, const char *error, void *us
     if (arguments->is_json) {
         output_json(json_pack("{s:s, s:s}", "event", "released", "key", arguments->key));
     } else if (!arguments->is_quiet) {
-        output_line("released %s", arguments->key);
+        output_line("released %s", hold->session.key);
     }
     session_end(&hold->session, EXIT_OK);
 }
@@ -120,7 +120,7 @@ static void on_at_risk(struct holdfast_lease *lease, int64_t valid_for_ms, void 
         char left[OUTPUT_DURATION_SIZE];
         output_duration(valid_for_ms, left);
         output_error("%s is at risk: no renewal is confirmed; it is lost in %s unless one is.",
-                     arguments->key, left);
+                     hold->session.key, left);
     }
 }
 
@@ -133,7 +133,7 @@ static void on_lost(struct holdfast_lease *lease, enum holdfast_loss loss, void 
         output_json(json_pack("{s:s, s:s, s:s}", "event", "lost", "key", arguments->key, "reason",
                               holdfast_loss_text(loss)));
     }
-    output_error("%s is lost: %s.", arguments->key, holdfast_loss_text(loss));
+    output_error("%s is lost: %s.", hold->session.key, holdfast_loss_text(loss));
     session_end(&hold->session, EXIT_LOST);
 }
 

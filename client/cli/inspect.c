@@ -5,6 +5,7 @@
 
 #include "output.h"
 #include "session.h"
+#include "text.h"
 
 static void print_json(const char *key, const struct holdfast_holder *holder)
 {
@@ -18,7 +19,9 @@ static void print_json(const char *key, const struct holdfast_holder *holder)
 static void print_text(const char *key, const struct holdfast_holder *holder)
 {
     if (!holder->is_held) {
-        output_line("%s is free", key);
+        char shown[TEXT_KEY_SIZE];
+        text_key(shown, key);
+        output_line("%s is free", shown);
         return;
     }
     char text[OUTPUT_TEXT_SIZE];

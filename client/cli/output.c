@@ -8,39 +8,21 @@
 #include <string.h>
 #include <time.h>
 
+#include "text.h"
+
 /* Longer than any key, label and reason together. */
 #define LINE_SIZE 4096
-
-/* A C1 control character is two bytes in UTF-8: C2 80 to C2 9F. */
-static bool is_control(unsigned char byte, unsigned char next)
-{
-    return byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next >= 0x80 && next <= 0x9f);
-}
-
-static void copy_printable(char *to, size_t size, const char *from)
-{
-    size_t used = 0;
-    for (; *from != '\0' && used + 1 < size; from++) {
-        const bool is_bad = is_control((unsigned char)from[0], (unsigned char)from[1]);
-        if (is_bad && (unsigned char)*from == 0xc2) {
-            from++;
-        }
-        to[used++] = *from;
-        if (is_bad) {
-            to[used - 1] = '?';
-        }
-    }
-    to[used] = '\0';
-}
 
 void output_error(const char *format, ...)
 {
     char text[LINE_SIZE];
+    char clean[LINE_SIZE];
     va_list values;
     va_start(values, format);
     vsnprintf(text, sizeof(text), format, values);
     va_end(values);
-    fprintf(stderr, "holdfast: %s\n", text);
+    text_clean(clean, sizeof(clean), text);
+    fprintf(stderr, "holdfast: %s\n", clean);
 }
 
 void output_line(const char *format, ...)
@@ -74,23 +56,31 @@ bool output_finish(void)
     return false;
 }
 
-/* The library then begins with the server's address; other reasons are the server's own words. */
-static bool is_about_the_connection(const char *reason)
+/* What the reason itself does not say. The library's own begin with the server's address, the
+ * others are the server's words; one with a remedy has it after a semicolon. */
+static const char *hint(const char *reason)
 {
+    if (strstr(reason, "with ca_file") != NULL) {
+        return " (--ca-file)";
+    }
+    if (strchr(reason, ';') != NULL) {
+        return "";
+    }
     static const char *const schemes[] = {"tcp://", "tls://", "unix://"};
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         if (strncmp(reason, schemes[i], strlen(schemes[i])) == 0) {
-            return true;
+            return "; is holdfastd running there?";
         }
     }
-    return false;
+    return "";
 }
 
 int output_failure(enum holdfast_result result, const char *key, const char *error)
 {
     const char *reason = error != NULL && *error != '\0' ? error : holdfast_result_text(result);
-    output_error("%s: %s%s", key, reason,
-                 is_about_the_connection(reason) ? "; is holdfastd running there?" : "");
+    char shown[TEXT_KEY_SIZE];
+    text_key(shown, key);
+    output_error("%s: %s%s", shown, reason, hint(reason));
     switch (result) {
     case HOLDFAST_INVALID:
         return EXIT_USAGE;
@@ -127,7 +117,9 @@ void output_holder_text(const char *key, const struct holdfast_holder *holder,
     char label[HOLDFAST_LABEL_SIZE];
     char since[80];
     char left[OUTPUT_DURATION_SIZE + 8] = "no expiry";
-    copy_printable(label, sizeof(label), holder->label);
+    char shown[TEXT_KEY_SIZE];
+    text_clean(label, sizeof(label), holder->label);
+    text_key(shown, key);
     write_since(holder->since_ms, since, sizeof(since));
     if (holder->remaining_ms >= 0) {
         char duration[OUTPUT_DURATION_SIZE];
@@ -137,7 +129,7 @@ void output_holder_text(const char *key, const struct holdfast_holder *holder,
     const char *who = holder->is_foreign ? "another program (not through Holdfast)"
                       : *label != '\0'   ? label
                                          : "somebody without a label";
-    snprintf(text, OUTPUT_TEXT_SIZE, "%.128s is held by %s%s, %s", key, who, since, left);
+    snprintf(text, OUTPUT_TEXT_SIZE, "%s is held by %s%s, %s", shown, who, since, left);
 }
 
 json_t *output_holder_json(const struct holdfast_holder *holder)

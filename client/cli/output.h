@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the user sees: results on stdout (text, or one JSON object a line), everything else on
- * stderr after "holdfast: ". Text of other people's making (labels) loses its control characters
- * on the way to a terminal.
+ * stderr after "holdfast: ". What is not JSON is printable UTF-8, whatever keys and labels are made
+ * of, and shows no more than the beginning of a long key.
  */
 #ifndef HOLDFAST_CLI_OUTPUT_H
 #define HOLDFAST_CLI_OUTPUT_H
@@ -30,10 +30,10 @@ enum exit_code {
 #define OUTPUT_DURATION_SIZE 32
 #define OUTPUT_TOKEN_SIZE    ((size_t)2 * HOLDFAST_TOKEN_SIZE + 1)
 
-/* One line on stderr. */
+/* One line on stderr, cleaned. */
 __attribute__((format(printf, 1, 2))) void output_error(const char *format, ...);
 
-/* One line of text on stdout, at once. */
+/* One line of text on stdout, at once. What is in it must be clean. */
 __attribute__((format(printf, 1, 2))) void output_line(const char *format, ...);
 
 /* One JSON object as one line on stdout, at once. Takes the reference; NULL (out of memory) is

@@ -19,13 +19,13 @@ static void on_released(enum holdfast_result result, const char *error, void *us
     }
     if (result == HOLDFAST_NOT_HELD) {
         output_error("%s is not held with this token: released, expired or taken before.",
-                     arguments->key);
+                     session->key);
         session_end(session, EXIT_LOST);
     } else if (result != HOLDFAST_OK) {
         session_fail(session, result, NULL, error);
     } else {
         if (!arguments->is_json && !arguments->is_quiet) {
-            output_line("%s is released", arguments->key);
+            output_line("%s is released", session->key);
         }
         session_end(session, EXIT_OK);
     }

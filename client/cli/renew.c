@@ -7,8 +7,9 @@
 #include "session.h"
 
 /* The fence is 0 where the server does not repeat it. */
-static void print_renewed(const struct arguments *arguments, const struct holdfast_lease *lease)
+static void print_renewed(const struct session *session, const struct holdfast_lease *lease)
 {
+    const struct arguments *arguments = session->arguments;
     const uint64_t fence = holdfast_lease_fence(lease);
     const int64_t valid_for_ms = holdfast_lease_valid_for_ms(lease);
     if (arguments->is_json) {
@@ -19,7 +20,7 @@ static void print_renewed(const struct arguments *arguments, const struct holdfa
     } else if (!arguments->is_quiet) {
         char duration[OUTPUT_DURATION_SIZE];
         output_duration(valid_for_ms, duration);
-        output_line("%s is renewed, valid for %s", arguments->key, duration);
+        output_line("%s is renewed, valid for %s", session->key, duration);
     }
 }
 
@@ -33,7 +34,7 @@ static void on_renewed(enum holdfast_result result, struct holdfast_lease *lease
         return;
     }
     if (result == HOLDFAST_OK) {
-        print_renewed(arguments, lease);
+        print_renewed(session, lease);
         holdfast_lease_free(lease);
         session_end(session, EXIT_OK);
     } else if (result == HOLDFAST_NOT_HELD) {
@@ -41,7 +42,7 @@ static void on_renewed(enum holdfast_result result, struct holdfast_lease *lease
             output_json(json_pack("{s:s, s:s}", "key", arguments->key, "outcome", "not_held"));
         }
         output_error("%s is not held with this token: released, expired or taken before.",
-                     arguments->key);
+                     session->key);
         session_end(session, EXIT_LOST);
     } else {
         session_fail(session, result, NULL, error);

@@ -43,7 +43,7 @@ struct run {
 
 static const char *key_of(const struct run *run)
 {
-    return run->session.arguments->key;
+    return run->session.key;
 }
 
 static const char *program_of(const struct run *run)
@@ -173,6 +173,20 @@ static int64_t kill_after_ms(const struct run *run)
     return given_ms >= 0 ? given_ms : default_ms;
 }
 
+/* Says only what the user has not been told before. */
+static void report_loss(const struct run *run, enum holdfast_loss loss)
+{
+    const char *text = holdfast_loss_text(loss);
+    if (run->is_killed) {
+        return;
+    }
+    if (run->is_stopping) {
+        output_error("%s is lost: %s.", key_of(run), text);
+    } else {
+        output_error("%s is lost: %s; stopping %s.", key_of(run), text, program_of(run));
+    }
+}
+
 static void on_lost(struct holdfast_lease *lease, enum holdfast_loss loss, void *user)
 {
     struct run *run = (struct run *)user;
@@ -184,8 +198,7 @@ static void on_lost(struct holdfast_lease *lease, enum holdfast_loss loss, void 
     run->is_lost = true;
     run->deadline_us = grace_end_us < run->deadline_us ? grace_end_us : run->deadline_us;
     watchdog_allow_until(&run->watchdog, run->deadline_us);
-    output_error("%s is lost: %s; stopping %s.", key_of(run), holdfast_loss_text(loss),
-                 program_of(run));
+    report_loss(run, loss);
     stop_program(run);
     check(run);
 }

@@ -50,6 +50,7 @@ bool session_open(struct session *session, const struct arguments *arguments)
     };
     char error[HOLDFAST_ERROR_SIZE] = "";
     *session = (struct session){.arguments = arguments, .exit_code = EXIT_UNEXPECTED};
+    text_key(session->key, arguments->key);
     write_default_label(session->label);
     session->base = create_base();
     if (session->base == NULL) {

@@ -13,6 +13,7 @@
 
 #include "arguments.h"
 #include "output.h"
+#include "text.h"
 
 struct event_base;
 
@@ -22,6 +23,7 @@ struct session {
     struct holdfast_async *async;
     bool is_ended;
     int exit_code;
+    char key[TEXT_KEY_SIZE];         /* as it is shown in text */
     char label[HOLDFAST_LABEL_SIZE]; /* --label, or user@host:pid */
 };
 

@@ -16,28 +16,33 @@ try {
     struct holdfast_lease *lease;
 };
 
-static void print_detached(const struct arguments *arguments, const struct holdfast_lease *lease)
+/* A secret that the caller has does not go into his logs as well. */
+static void print_detached(const struct session *session, const struct holdfast_lease *lease)
 {
+    const struct arguments *arguments = session->arguments;
+    const uint64_t fence = holdfast_lease_fence(lease);
     char token[OUTPUT_TOKEN_SIZE];
     output_token(holdfast_lease_token(lease), token);
-    const json_int_t fence = (json_int_t)holdfast_lease_fence(lease);
-    const json_int_t ttl_ms = (json_int_t)holdfast_lease_ttl_ms(lease);
     if (arguments->is_json) {
-        output_json(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "key", arguments->key, "outcome",
-                              "granted", "token", token, "fence", fence, "ttl_ms", ttl_ms,
+        output_json(json_pack("{s:s, s:s, s:s*, s:I, s:I, s:I}", "key", arguments->key, "outcome",
+                              "granted", "token", arguments->has_token ? NULL : token, "fence",
+                              (json_int_t)fence, "ttl_ms", (json_int_t)holdfast_lease_ttl_ms(lease),
                               "valid_for_ms", (json_int_t)holdfast_lease_valid_for_ms(lease)));
-        return;
+    } else if (arguments->has_token) {
+        output_line("key %s\nfence %llu", session->key, (unsigned long long)fence);
+    } else {
+        output_line("token %s\nfence %llu", token, (unsigned long long)fence);
     }
-    output_line("token %s\nfence %llu", token, (unsigned long long)fence);
 }
 
-static void print_free(const struct arguments *arguments, uint64_t fence)
+static void print_free(const struct session *session, uint64_t fence)
 {
+    const struct arguments *arguments = session->arguments;
     if (arguments->is_json) {
         output_json(json_pack("{s:s, s:s, s:I}", "key", arguments->key, "outcome", "free", "fence",
                               (json_int_t)fence));
     } else if (!arguments->is_quiet) {
-        output_line("%s was free (taken and released, fence %llu)", arguments->key,
+        output_line("%s was free (taken and released, fence %llu)", session->key,
                     (unsigned long long)fence);
     }
 }
@@ -57,7 +62,7 @@ static void on_detached(enum holdfast_result result, struct holdfast_lease *leas
 {
     struct try *try = (struct try *)user;
     if (!try->session.is_ended && result == HOLDFAST_OK) {
-        print_detached(try->session.arguments, lease);
+        print_detached(&try->session, lease);
         session_end(&try->session, EXIT_OK);
     } else if (!try->session.is_ended) {
         fail(&try->session, result, holder, error);
@@ -71,7 +76,7 @@ static void on_given_back(enum holdfast_result result, const char *error, void *
 {
     struct try *try = (struct try *)user;
     if (!try->session.is_ended && result == HOLDFAST_OK) {
-        print_free(try->session.arguments, holdfast_lease_fence(try->lease));
+        print_free(&try->session, holdfast_lease_fence(try->lease));
         session_end(&try->session, EXIT_OK);
     } else if (!try->session.is_ended) {
         session_fail(&try->session, result, NULL, error);

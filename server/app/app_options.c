@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "lease/lease.h"
 #include "redis/url.h"
+#include "transport/address.h"
+#include "transport/tls.h"
 #include "wire/ttrpc.h"
 
 #define HOUR_MS  ((int64_t)3600000)
@@ -164,17 +166,14 @@ static bool has_scheme(const char *url, const char *scheme)
 
 static bool check_listen(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
 {
+    struct address address;
+    char problem[ADDRESS_PROBLEM_SIZE];
     if (options->listen.count == 0) {
         return refuse(error, "listen: at least one address is needed");
     }
     for (size_t i = 0; i < options->listen.count; i++) {
-        const char *url = options->listen.items[i];
-        if (!has_scheme(url, "tcp://") && !has_scheme(url, "tls://") &&
-            !has_scheme(url, "unix:///")) {
-            return refuse(error,
-                          "listen: \"%.200s\" is no address; write tcp://HOST:PORT, "
-                          "tls://HOST:PORT or unix:///PATH",
-                          url);
+        if (!address_parse(&address, options->listen.items[i], problem)) {
+            return refuse(error, "listen: %s", problem);
         }
     }
     return true;
@@ -185,6 +184,26 @@ static bool check_readable(const char *option, const char *path, char error[OPTI
     if (path != NULL && access(path, R_OK) != 0) {
         return refuse(error, "%s: cannot read %.300s: %s", option, path, strerror(errno));
     }
+    return true;
+}
+
+/* The server loads them once more when it starts: by then they may have changed. */
+static bool check_certificates(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+{
+    char problem[TLS_PROBLEM_SIZE];
+    const struct tls_config config = {
+        .certificate_file = options->tls_cert,
+        .key_file = options->tls_key,
+        .client_ca_file = options->tls_client_ca,
+    };
+    if (options->tls_cert == NULL) {
+        return true;
+    }
+    struct tls *tls = tls_create(&config, problem);
+    if (tls == NULL) {
+        return refuse(error, "%s", problem);
+    }
+    tls_destroy(tls);
     return true;
 }
 
@@ -205,7 +224,8 @@ static bool check_tls(const struct app_options *options, char error[OPTIONS_ERRO
     }
     return check_readable("tls-cert", options->tls_cert, error) &&
            check_readable("tls-key", options->tls_key, error) &&
-           check_readable("tls-client-ca", options->tls_client_ca, error);
+           check_readable("tls-client-ca", options->tls_client_ca, error) &&
+           check_certificates(options, error);
 }
 
 static bool check_redis(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])

@@ -227,7 +227,7 @@ void binding_log_loss(const struct binding *binding, const char *reason)
     size_t length = 0;
     const char *key = lease_key(binding->lease, &length);
     const struct store_op *op = &binding->lease->operation.op;
-    LOG_INFO("lease.lost", LOG_MESSAGE("a lease was lost"), LOG_BYTES("key", key, length),
+    LOG_WARN("lease.lost", LOG_MESSAGE("a lease was lost"), LOG_BYTES("key", key, length),
              LOG_BYTES("label", op->label, op->label_length),
              LOG_INTEGER("fence", binding->lease->fence), LOG_TEXT("reason", reason),
              LOG_TEXT("peer", binding->session == NULL ? NULL : binding->session->peer));

@@ -67,13 +67,13 @@ static bool load_certificate(SSL_CTX *context, const struct tls_config *config,
                              char problem[TLS_PROBLEM_SIZE])
 {
     if (SSL_CTX_use_certificate_chain_file(context, config->certificate_file) != 1) {
-        explain(problem, "TLS certificate %s: %s; it must be a PEM file", config->certificate_file,
+        explain(problem, "tls-cert %s: %s; it must be a PEM file", config->certificate_file,
                 openssl_reason());
         return false;
     }
     if (SSL_CTX_use_PrivateKey_file(context, config->key_file, SSL_FILETYPE_PEM) != 1) {
         explain(problem,
-                "TLS key %s: %s; it must be a PEM file without a password that belongs to "
+                "tls-key %s: %s; it must be a PEM file without a password that belongs to "
                 "the certificate %s",
                 config->key_file, openssl_reason(), config->certificate_file);
         return false;
@@ -89,7 +89,7 @@ static bool load_client_ca(SSL_CTX *context, const char *file, char problem[TLS_
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
     if (names == NULL || SSL_CTX_load_verify_locations(context, file, NULL) != 1) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
-        explain(problem, "TLS client CA %s: %s; it must be a PEM file", file, openssl_reason());
+        explain(problem, "tls-client-ca %s: %s; it must be a PEM file", file, openssl_reason());
         return false;
     }
     SSL_CTX_set_client_CA_list(context, names);

@@ -140,7 +140,7 @@ def free(redis, key="k"):
 def test_help(start_cli, words):
     cli = start_cli(*words)
     assert (cli.end(), cli.err) == (0, "")
-    for code in ("0", "64", "69", "70", "75", "76"):
+    for code in ("0", "64", "69", "70", "75", "76", "126", "127"):
         assert re.search(rf"^  {code} ", cli.out, re.M)
     assert "examples:" in cli.out
     assert max(map(len, cli.out.splitlines())) <= 100
@@ -168,7 +168,10 @@ def test_version(start_cli):
         (["holt", "k"], 'did you mean "hold"?'),
         (["try", "k", "--detatched"], "did you mean --detached?"),
         (["try"], "needs a key"),
-        (["run", "k", "true"], "run k -- true"),
+        (["run", "k", "true"], "holdfast run k -- true"),
+        (["try", "k", "--nope"], "`holdfast help try`"),
+        (["--nope", "try", "k"], "`holdfast help COMMAND`"),
+        (["try", "-x", "k"], "`holdfast help try`"),
         (["run", "k"], "needs a command"),
         (["try", "k", "--ttl", "1"], "not a duration"),
         (["try", "k", "--ttl", "99ms"], "100ms"),
@@ -176,7 +179,9 @@ def test_version(start_cli):
         (["release", "k", "--token", "abc"], "32 hex digits"),
         (["inspect", "k", "--server", "http://x"], "http://x"),
         (["inspect", "k", "--server", "tls://localhost:1", "--ca-file", "/nonexistent"], "/nonexistent"),
-        (["try", "k" * 513], "512"),
+        (["try", "k" * 513], "k" * 40 + "...: key: longer"),
+        (["run", "k" * 513, "--", "true"], "k" * 40 + "...: key: longer"),
+        (["run", "k\udcff\x1b", "true"], "run k?? -- true"),
         (["try", "k", "--label", "l" * 257], "256"),
     ],
 )
@@ -252,6 +257,12 @@ def test_tls(start_cli, redis, start_server, certificates):
     bad = start_cli("try", "k", "--timeout", "300ms", server=address)
     assert bad.end() == 69
     assert "certificate" in bad.err
+    patient = start_cli("try", "k", "--timeout", "10m", "--ca-file", mine[0], server=address)
+    assert patient.end() == 69
+    assert "ca_file (--ca-file)" in patient.err
+    plain = start_cli("try", "k", server=address.replace("tls:", "tcp:"))
+    assert plain.end() == 69
+    assert "tls://" in plain.err.split("; ")[1]
 
 
 # try, release, renew, inspect
@@ -317,7 +328,9 @@ def test_asking_again_with_the_same_token(run):
     words = ["try", "k", "--detached", "--json", "--token", TOKEN]
     one, two = run(*words), run(*words)
     assert json.loads(one.out)["fence"] == json.loads(two.out)["fence"]
-    assert json.loads(two.out)["token"] == TOKEN
+    assert "token" not in json.loads(two.out)
+    text = run("try", "k", "--detached", env={"HOLDFAST_TOKEN": TOKEN})
+    assert re.fullmatch(r"key k\nfence \d+\n", text.out)
     assert run("try", "k", "--detached").code == 75
 
 
@@ -348,7 +361,25 @@ def test_a_key_of_another_type(run, redis):
     for words in (["try", "k"], ["run", "k", "--", "true"]):
         cli = run(*words)
         assert cli.code == 70
-        assert "set" in cli.err
+        assert "another type of value (set)" in cli.err
+
+
+def test_a_key_that_is_no_text(run):
+    key = "k\udcff\x1b"
+    for words in (["try", key], ["run", key, "--", "true"], ["inspect", key]):
+        cli = run(*words)
+        assert cli.code == 64
+        assert re.fullmatch(r"holdfast: k\?\?: key: [^\n]*UTF-8[^\n]*\n", cli.err)
+
+
+def test_a_key_with_control_characters(run, client):
+    key = "k\x1b[2J\u00e9\n" + "x" * 60
+    shown = "k?[2J\u00e9?" + "x" * 32 + "..."
+    assert run("inspect", key).out == f"{shown} is free\n"
+    busy(client, key)
+    assert run("inspect", key).out.startswith(f"{shown} is held by somebody")
+    assert run("try", key).err.startswith(f"holdfast: {shown} is held by somebody")
+    assert json.loads(run("inspect", key, "--json").out)["key"] == key
 
 
 # hold
@@ -760,7 +791,7 @@ def test_run_is_stopped_beyond_the_validity(start, redis, directory):
     assert last_tick_ms(path) < stopped_ms + 1500
     cli.thaw()
     assert cli.wait(20 * FACTOR) == 76
-    assert "the lease has run out" in cli.err or "k is lost: " in cli.err
+    assert re.fullmatch(r"holdfast: k(: the lease ha[sd] run out| is lost: )[^\n]*\n", cli.err)
     free(redis)
 
 

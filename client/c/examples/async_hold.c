@@ -21,6 +21,24 @@ static void stop(struct program *program, int exit_code)
     event_base_loopbreak(program->base);
 }
 
+static int exit_code_of(enum holdfast_result result)
+{
+    switch (result) {
+    case HOLDFAST_OK:
+        return 0;
+    case HOLDFAST_BUSY:
+        return 75;
+    case HOLDFAST_NOT_HELD:
+        return 76;
+    case HOLDFAST_AWAY:
+    case HOLDFAST_TIMEOUT:
+    case HOLDFAST_LIMIT:
+        return 69;
+    default:
+        return 70;
+    }
+}
+
 static void on_lost(struct holdfast_lease *lease, enum holdfast_loss loss, void *user)
 {
     fprintf(stderr, "%s is lost: %s\n", holdfast_lease_key(lease), holdfast_loss_text(loss));
@@ -29,8 +47,12 @@ static void on_lost(struct holdfast_lease *lease, enum holdfast_loss loss, void 
 
 static void on_released(enum holdfast_result result, const char *error, void *user)
 {
-    printf("release: %s %s\n", holdfast_result_text(result), error);
-    stop(user, 0);
+    if (result == HOLDFAST_OK) {
+        printf("released\n");
+    } else {
+        fprintf(stderr, "release: %s\n", *error != '\0' ? error : holdfast_result_text(result));
+    }
+    stop(user, exit_code_of(result));
 }
 
 static void on_second(evutil_socket_t descriptor, short what, void *user)
@@ -47,9 +69,13 @@ static void on_held(enum holdfast_result result, struct holdfast_lease *lease,
     struct program *program = user;
     const struct timeval second = {.tv_sec = 1};
     if (result != HOLDFAST_OK) {
-        fprintf(stderr, "%s: %s %s\n", holdfast_result_text(result), error,
-                holder != NULL ? holder->label : "");
-        stop(program, 75);
+        if (holder != NULL) {
+            const char *label = holder->label[0] != '\0' ? holder->label : "somebody";
+            fprintf(stderr, "busy: %s holds the lock\n", label);
+        } else {
+            fprintf(stderr, "%s: %s\n", holdfast_result_text(result), error);
+        }
+        stop(program, exit_code_of(result));
         return;
     }
     printf("held, fence %" PRIu64 "\n", holdfast_lease_fence(lease));

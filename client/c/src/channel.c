@@ -2,6 +2,7 @@
 #include "channel.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include <event2/buffer.h>
 #include <event2/event.h>
@@ -22,6 +23,12 @@
 
 #define STREAM_ID_FIRST 1u
 #define STREAM_ID_LAST  UINT32_MAX
+
+#define MAYBE_TLS "; is it a Holdfast server, or does it speak tls:// there?"
+
+/* How every alert of TLS begins. */
+#define TLS_ALERT_SIZE 2
+static const uint8_t tls_alert[TLS_ALERT_SIZE] = {0x15, 0x03};
 
 #define RETRY_FIRST_MS 50
 #define RETRY_LAST_MS  2000
@@ -66,6 +73,18 @@ static void end_call(struct channel *channel, struct channel_call *call,
     call->events->on_end(call, end);
 }
 
+/* Those that start again while this runs wait for the next attempt. */
+static void end_waiting_calls(struct channel *channel)
+{
+    const struct channel_end end = {.is_disconnected = true, .is_untrusted = true, .text = ""};
+    const struct channel_call *last = TAILQ_LAST(&channel->waiting, channel_queue);
+    for (bool is_last = last == NULL; !is_last;) {
+        struct channel_call *call = TAILQ_FIRST(&channel->waiting);
+        is_last = call == last;
+        end_call(channel, call, &end);
+    }
+}
+
 /* Calls that start again while this runs wait; none becomes active. */
 static void end_active_calls(struct channel *channel)
 {
@@ -77,15 +96,27 @@ static void end_active_calls(struct channel *channel)
     }
 }
 
+static bool is_plain_tcp(const struct channel *channel)
+{
+    return channel->stream.config.address->kind == ADDRESS_TCP;
+}
+
 static void on_stream_close(void *user, const char *why)
 {
     struct channel *channel = user;
+    bool was_mute = channel->is_up && !channel->has_heard;
+    char text[HOLDFAST_ERROR_SIZE];
+    (void)snprintf(text, sizeof(text), "%.180s%s", why,
+                   was_mute && is_plain_tcp(channel) && strchr(why, ';') == NULL ? MAYBE_TLS : "");
     channel->is_up = false;
     if (channel->has_heard) {
         channel->attempts = 0;
     }
     retry_later(channel);
-    channel->events->on_down(channel->user, why);
+    channel->events->on_down(channel->user, text);
+    if (channel->stream.is_untrusted) {
+        end_waiting_calls(channel);
+    }
     end_active_calls(channel);
 }
 
@@ -183,6 +214,15 @@ static bool take_frame(struct channel *channel, const struct ttrpc_header *heade
     }
 }
 
+/* An alert is shorter than a header, and no frame that we accept is long enough to begin so. */
+static bool is_tls_alert(const struct channel *channel)
+{
+    uint8_t start[TLS_ALERT_SIZE];
+    return !channel->has_heard && is_plain_tcp(channel) &&
+           evbuffer_copyout(channel->stream.input, start, sizeof(start)) == TLS_ALERT_SIZE &&
+           memcmp(start, tls_alert, sizeof(start)) == 0;
+}
+
 /* Takes one frame off the input. Returns false when there is no whole one, or no connection any
  * more. */
 static bool read_frame(struct channel *channel)
@@ -190,6 +230,10 @@ static bool read_frame(struct channel *channel)
     struct evbuffer *input = channel->stream.input;
     uint8_t start[TTRPC_HEADER_SIZE];
     struct ttrpc_header header;
+    if (is_tls_alert(channel)) {
+        drop(channel, "the server speaks TLS there; use tls:// instead of tcp://");
+        return false;
+    }
     if (evbuffer_get_length(input) < TTRPC_HEADER_SIZE) {
         return false;
     }

@@ -27,7 +27,8 @@ struct channel_call;
 
 /* How a call ended. */
 struct channel_end {
-    bool is_disconnected;   /* the connection dropped; the rest is not set */
+    bool is_disconnected;   /* the connection dropped; only the next one is set besides */
+    bool is_untrusted;      /* there will be none: the server's certificate is not trusted */
     enum status status;     /* any number the server chose */
     const char *text;       /* "" for STATUS_OK */
     const uint8_t *payload; /* of a unary answer */

@@ -408,7 +408,7 @@ static void end_request(struct hold *hold, const struct channel_end *end)
     } else if (end->status == STATUS_OK) {
         finish(hold, HOLDFAST_REFUSED, "the server ended the stream without an answer");
     } else {
-        finish(hold, outcome_of_status(end->status), end->text);
+        finish(hold, outcome_of_status(end->status), outcome_text(end->text));
     }
 }
 

@@ -2,6 +2,7 @@
 #include "outcome.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum holdfast_result outcome_of_status(enum status status)
 {
@@ -35,6 +36,13 @@ enum holdfast_loss outcome_of_loss(Holdfast__V1__HoldLost__Reason reason)
     default:
         return HOLDFAST_LOSS_CONNECTION;
     }
+}
+
+const char *outcome_text(const char *text)
+{
+    static const char wrapper[] = "ask.";
+    size_t length = sizeof(wrapper) - 1;
+    return strncmp(text, wrapper, length) == 0 ? text + length : text;
 }
 
 void outcome_take_holder(struct holdfast_holder *to, const Holdfast__V1__Holder *from)

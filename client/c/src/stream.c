@@ -130,7 +130,8 @@ static void opened(struct stream *stream)
 static bool shake_hands(struct stream *stream)
 {
     enum tls_step step = tls_session_handshake(&stream->tls, stream->wire, stream->why);
-    if (step == TLS_STEP_FAILED) {
+    if (step == TLS_STEP_FAILED || step == TLS_STEP_UNTRUSTED) {
+        stream->is_untrusted = step == TLS_STEP_UNTRUSTED;
         (void)send_some(stream); /* the alert that tells the server why */
         fail(stream, stream->why);
         return false;
@@ -192,6 +193,15 @@ static bool decrypt(struct stream *stream)
     return false;
 }
 
+/* A server that speaks something else hangs up on the client's hello. */
+static void fail_at_end(struct stream *stream)
+{
+    char why[HOLDFAST_ERROR_SIZE];
+    (void)snprintf(why, sizeof(why), "%.190s%s", stream->why,
+                   stream->state == STREAM_SHAKING_HANDS ? TLS_MAYBE_PLAIN : "");
+    fail(stream, why);
+}
+
 static void on_readable(evutil_socket_t descriptor, short what, void *argument)
 {
     (void)descriptor;
@@ -209,7 +219,7 @@ static void on_readable(evutil_socket_t descriptor, short what, void *argument)
         stream->events->on_data(stream->user);
     }
     if (is_over && stream->state != STREAM_CLOSED) {
-        fail(stream, stream->why);
+        fail_at_end(stream);
     }
 }
 
@@ -421,6 +431,7 @@ void stream_open(struct stream *stream)
 {
     CHECK(stream->state == STREAM_CLOSED);
     stream->state = STREAM_STARTING;
+    stream->is_untrusted = false;
     arm_timeout(stream, stream->config.timeout_ms);
     event_active(stream->turn, EV_TIMEOUT, 1);
 }

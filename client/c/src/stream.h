@@ -62,6 +62,7 @@ struct stream {
     struct addrinfo *addresses;     /* what the name means */
     const struct addrinfo *address; /* tried next */
     struct tls_session tls;
+    bool is_untrusted;       /* the last attempt ended for the server's certificate */
     struct evbuffer *output; /* to the server, plain */
     struct evbuffer *wire;   /* to the server, encrypted; unused without TLS */
     char why[HOLDFAST_ERROR_SIZE];

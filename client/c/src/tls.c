@@ -15,9 +15,14 @@
 
 #define RECORD_SIZE 16384
 
-/* OpenSSL's newest reason, for people. */
+/* OpenSSL's newest reason, for people. What the system said about a file comes first, and is more
+ * to the point. */
 static const char *reason(void)
 {
+    unsigned long first = ERR_peek_error();
+    if (ERR_SYSTEM_ERROR(first)) {
+        return strerror(ERR_GET_REASON(first));
+    }
     const char *text = ERR_reason_error_string(ERR_peek_last_error());
     return text != NULL ? text : "no reason given";
 }
@@ -155,12 +160,37 @@ static void collect(struct tls_session *session, struct evbuffer *wire)
     }
 }
 
+/* What to do about it, or "". */
+static const char *remedy(long verified)
+{
+    switch (verified) {
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        return "; trust its authority with ca_file";
+    default:
+        return "";
+    }
+}
+
+static bool is_not_tls(unsigned long error)
+{
+    return ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER;
+}
+
 static enum tls_step explain(struct tls_session *session, const char *what,
                              char error[HOLDFAST_ERROR_SIZE])
 {
     long verified = SSL_get_verify_result(session->ssl);
-    const char *why = verified != X509_V_OK ? X509_verify_cert_error_string(verified) : reason();
-    (void)snprintf(error, HOLDFAST_ERROR_SIZE, "%s: %s", what, why);
+    if (verified != X509_V_OK) {
+        (void)snprintf(error, HOLDFAST_ERROR_SIZE, "%s: the server's certificate: %s%s", what,
+                       X509_verify_cert_error_string(verified), remedy(verified));
+        return TLS_STEP_UNTRUSTED;
+    }
+    (void)snprintf(error, HOLDFAST_ERROR_SIZE, "%s: %s%s", what, reason(),
+                   is_not_tls(ERR_peek_last_error()) ? TLS_MAYBE_PLAIN : "");
     return TLS_STEP_FAILED;
 }
 

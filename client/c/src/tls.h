@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The end of a sentence about a handshake that came to nothing. */
+#define TLS_MAYBE_PLAIN "; is it a Holdfast server, or does it speak tcp:// there?"
+
 struct bio_st;
 struct evbuffer;
 struct ssl_ctx_st;
@@ -31,7 +34,12 @@ struct tls_session {
     struct bio_st *to_peer;
 };
 
-enum tls_step { TLS_STEP_DONE, TLS_STEP_MORE, TLS_STEP_FAILED };
+enum tls_step {
+    TLS_STEP_DONE,
+    TLS_STEP_MORE,
+    TLS_STEP_FAILED,
+    TLS_STEP_UNTRUSTED, /* failed for the peer's certificate: another attempt would, too */
+};
 
 /* A session with the server `host`: a DNS name or a numeric address. Released in any case. */
 NODISCARD bool tls_session_init(struct tls_session *session, struct ssl_ctx_st *context,

@@ -114,7 +114,8 @@ static void take_answer(struct unary *unary, const struct channel_end *end)
 static void on_end(struct channel_call *call, const struct channel_end *end)
 {
     struct unary *unary = CONTAINER_OF(call, struct unary, call);
-    if (end->is_disconnected && unary->method->is_retried) {
+    bool is_hopeless = end->is_untrusted && !unary->was_sent;
+    if (end->is_disconnected && unary->method->is_retried && !is_hopeless) {
         channel_call_start(&unary->client->channel, call);
     } else if (end->is_disconnected) {
         finish(unary, HOLDFAST_AWAY, unary->client->down);

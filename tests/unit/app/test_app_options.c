@@ -142,10 +142,18 @@ static void listen_takes_known_schemes(void **state)
         read_flags("--listen", "tcp://[::1]:0", "--listen=unix:///run/holdfast.sock", NULL));
     assert_int_equal(options.listen.count, 2);
     assert_false(read_flags("--listen", "localhost:7420", NULL));
-    expect_error("listen: \"localhost:7420\" is no address; write tcp://HOST:PORT");
+    expect_error("listen: localhost:7420: not an address to listen on; use tcp://HOST:PORT");
     assert_false(read_flags("--listen", "unix://run/x", NULL));
-    expect_error("listen: \"unix://run/x\" is no address");
+    expect_error("listen: unix://run/x: the path must be absolute");
     assert_false(read_flags("--listen", "http://x", NULL));
+    assert_false(read_flags("--listen", "tcp://127.0.0.1", NULL));
+    expect_error("listen: tcp://127.0.0.1: the port is missing");
+    assert_false(read_flags("--listen", "tcp://127.0.0.1:65536", NULL));
+    expect_error("listen: tcp://127.0.0.1:65536: the port must be a number from 0 to 65535");
+    char path[130] = "unix:///";
+    memset(path + strlen(path), 'x', 110);
+    assert_false(read_flags("--listen", path, NULL));
+    expect_error("listen: unix:///xxx");
 }
 
 static void listen_must_not_be_empty(void **state)
@@ -171,8 +179,9 @@ static void tls_needs_certificate_and_key(void **state)
     expect_error("tls-key: needs tls-cert");
     assert_false(read_flags("--tls-client-ca", "/dev/null", NULL));
     expect_error("tls-client-ca: protects nothing");
-    assert_true(read_flags("--listen", "tls://*:7420", "--tls-cert", "/dev/null", "--tls-key",
-                           "/dev/null", NULL));
+    assert_false(read_flags("--listen", "tls://*:7420", "--tls-cert", "/dev/null", "--tls-key",
+                            "/dev/null", NULL));
+    expect_error("tls-cert /dev/null: ");
     assert_true(app_options_want_tls(&options));
 }
 

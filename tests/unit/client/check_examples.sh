@@ -44,7 +44,7 @@ until "$examples/example_async_hold" warm-up >"$work/warm-up.log" 2>&1; do
     [ "$(date +%s)" -lt "$end" ] || fail "the server does not answer"
     kill -0 "$pid" || fail "the server ended"
 done
-grep -q '^release: ok' "$work/warm-up.log" || fail "async_hold did not release"
+grep -qx 'released' "$work/warm-up.log" || fail "async_hold did not release"
 
 mkfifo "$work/input"
 "$examples/example_hold" shared-key <"$work/input" >"$work/first.log" 2>&1 &
@@ -53,7 +53,17 @@ exec 3>"$work/input"
 await "$work/first.log" 'shared-key is yours'
 "$examples/example_hold" shared-key </dev/null >"$work/second.log" 2>&1 && fail "two holders"
 grep -q 'held by the hold example' "$work/second.log" || fail "busy without a holder"
+code=0
+"$examples/example_async_hold" shared-key >"$work/async.log" 2>&1 || code=$?
+[ "$code" = 75 ] || fail "async_hold: $code when the lock is busy"
+grep -qx 'busy: the hold example holds the lock' "$work/async.log" || fail "async_hold: busy"
 echo >&3
 wait "$holder" || fail "the first holder failed"
 grep -q '^release: ok' "$work/first.log" || fail "hold did not release"
 "$examples/example_hold" shared-key </dev/null >"$work/third.log" 2>&1 || fail "not free again"
+
+code=0
+HOLDFAST_SERVER="unix://$work/nobody" "$examples/example_async_hold" k >"$work/away.log" 2>&1 || code=$?
+[ "$code" = 69 ] || fail "async_hold: $code without a server"
+grep -q ' $' "$work"/*.log && fail "a blank at the end of a line"
+true

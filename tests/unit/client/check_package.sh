@@ -19,6 +19,10 @@ prefix=$work/usr
 
 export PKG_CONFIG_PATH="$prefix/$libdir/pkgconfig"
 version=$(pkg-config --modversion holdfast)
+if pkg-config --cflags --libs holdfast | grep '//'; then
+    echo "the flags above are not clean" >&2
+    exit 1
+fi
 
 expect_version() {
     got=$("$@")

@@ -438,7 +438,7 @@ static void answer_status(struct fake_server *server, void *argument)
     const int *code = argument;
     int connection = fake_accept(server);
     uint32_t stream_id = fake_read_ask(connection);
-    fake_respond_status(connection, stream_id, *code, "key: because");
+    fake_respond_status(connection, stream_id, *code, "ask.key: because");
     fake_drain(connection);
 }
 

@@ -318,6 +318,70 @@ static void test_refuses_an_unknown_authority(void **state)
     check_fails(&side, "127.0.0.1", NULL, "issuer certificate");
 }
 
+static void test_tells_what_to_do_about_a_self_signed_certificate(void **state)
+{
+    (void)state;
+    struct side side = {.identity = &files.outsider};
+    check_fails(&side, "127.0.0.1", files.authority.certificate_file,
+                "self-signed certificate; trust its authority with ca_file");
+}
+
+/* Long before the timeout, which is longer than async_loop_run_until waits. */
+static void test_requests_do_not_wait_for_trust(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    struct async_loop loop;
+    struct side side = {.identity = &files.server};
+    struct news news;
+    struct answer held = {.count = 0};
+    struct answer detached = {.count = 0};
+    struct answer seen = {.count = 0};
+    char url[128];
+    start(&server, &side, url, "127.0.0.1");
+    const struct holdfast_options options = {
+        .server = url, .ca_file = files.outsider.certificate_file, .timeout_ms = 60000};
+    async_loop_open(&loop, &options);
+    const struct holdfast_ask ask = async_ask(&news);
+    holdfast_async_acquire_detached(loop.async, &ask, NULL, async_on_lease, &detached);
+    holdfast_async_inspect(loop.async, FAKE_KEY, async_on_inspect, &seen);
+    async_hold(&loop, &news, &held);
+    async_loop_run_until(&loop, &detached.count, 1);
+    async_loop_run_until(&loop, &seen.count, 1);
+    assert_int_equal(held.result, HOLDFAST_AWAY);
+    assert_int_equal(detached.result, HOLDFAST_AWAY);
+    assert_int_equal(seen.result, HOLDFAST_AWAY);
+    assert_non_null(strstr(held.error, "certificate"));
+    assert_non_null(strstr(detached.error, "certificate"));
+    async_loop_close(&loop);
+    fake_server_finish(&server);
+}
+
+static void check_cannot_load(const struct holdfast_options *options, const char *why)
+{
+    char error[HOLDFAST_ERROR_SIZE] = "";
+    assert_null(holdfast_open(options, error));
+    assert_string_equal(error, why);
+}
+
+static void test_tells_what_is_wrong_with_a_file(void **state)
+{
+    (void)state;
+    const struct holdfast_options no_authorities = {.server = "tls://127.0.0.1:1",
+                                                    .ca_file = "/nonexistent/ca"};
+    check_cannot_load(&no_authorities, "cannot load authorities from /nonexistent/ca: No such file "
+                                       "or directory");
+    const struct holdfast_options no_certificate = {.server = "tls://127.0.0.1:1",
+                                                    .cert_file = "/nonexistent/cert",
+                                                    .key_file = files.client.key_file};
+    check_cannot_load(&no_certificate, "cannot load the certificate /nonexistent/cert: No such "
+                                       "file or directory");
+    const struct holdfast_options no_key = {.server = "tls://127.0.0.1:1",
+                                            .cert_file = files.client.certificate_file,
+                                            .key_file = "/nonexistent/key"};
+    check_cannot_load(&no_key, "cannot use the key /nonexistent/key: No such file or directory");
+}
+
 static void test_refuses_old_tls(void **state)
 {
     (void)state;
@@ -346,7 +410,67 @@ static void test_never_talks_plain(void **state)
                                              .ca_file = files.authority.certificate_file};
     assert_null(holdfast_open(&options, error));
     assert_non_null(strstr(error, "handshake failed"));
+    assert_non_null(strstr(error, "does it speak tcp:// there?"));
     fake_server_finish(&server);
+}
+
+static void hang_up(struct fake_server *server, void *argument)
+{
+    char hello[4096];
+    (void)argument;
+    int connection = fake_accept(server);
+    REQUIRE(recv(connection, hello, sizeof(hello), 0) > 0);
+    (void)close(connection);
+}
+
+static void test_tells_that_a_server_may_be_plain(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    char error[HOLDFAST_ERROR_SIZE] = "";
+    char url[128];
+    fake_server_start_tcp(&server, hang_up, NULL);
+    (void)snprintf(url, sizeof(url), "tls://127.0.0.1%s", strrchr(server.url, ':'));
+    const struct holdfast_options options = {.server = url};
+    assert_null(holdfast_open(&options, error));
+    assert_non_null(strstr(error, "does it speak tcp:// there?"));
+    fake_server_finish(&server);
+}
+
+static void send_alert(struct fake_server *server, void *argument)
+{
+    static const unsigned char alert[] = {0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x46};
+    (void)argument;
+    int connection = fake_accept(server);
+    REQUIRE(send(connection, alert, sizeof(alert), MSG_NOSIGNAL) == (ssize_t)sizeof(alert));
+    fake_drain(connection);
+}
+
+/* A plain client at a TLS server: told by the alert, or else by the silence. */
+static void check_plain_client(void (*play)(struct fake_server *, void *), const char *why)
+{
+    struct fake_server server;
+    struct async_loop loop;
+    struct news news;
+    struct answer held;
+    struct side side = {.identity = &files.server};
+    fake_server_start_tcp(&server, play, &side);
+    async_loop_open_url(&loop, server.url, 5000);
+    async_hold(&loop, &news, &held);
+    assert_int_equal(held.result, HOLDFAST_AWAY);
+    if (strstr(held.error, why) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", held.error, why);
+    }
+    async_loop_close(&loop);
+    fake_server_finish(&server);
+}
+
+static void test_tells_a_plain_client_of_tls(void **state)
+{
+    (void)state;
+    check_plain_client(send_alert, "use tls:// instead of tcp://");
+    check_plain_client(serve, "does it speak tls:// there?");
+    check_plain_client(hang_up, "does it speak tls:// there?");
 }
 
 /* Accepts, reads the client's hello and says nothing. */
@@ -379,6 +503,11 @@ int main(void)
         cmocka_unit_test(test_shows_its_certificate),
         cmocka_unit_test(test_refuses_another_name),
         cmocka_unit_test(test_refuses_an_unknown_authority),
+        cmocka_unit_test(test_tells_what_to_do_about_a_self_signed_certificate),
+        cmocka_unit_test(test_requests_do_not_wait_for_trust),
+        cmocka_unit_test(test_tells_what_is_wrong_with_a_file),
+        cmocka_unit_test(test_tells_that_a_server_may_be_plain),
+        cmocka_unit_test(test_tells_a_plain_client_of_tls),
         cmocka_unit_test(test_refuses_old_tls),
         cmocka_unit_test(test_never_talks_plain),
         cmocka_unit_test(test_a_silent_handshake_times_out),

@@ -41,14 +41,16 @@ extern "C" {
 #define HOLDFAST_ERROR_SIZE 256
 #define HOLDFAST_LABEL_SIZE 257 /* with its NUL */
 
-/* What a request came to. */
+/* What a request came to. After HOLDFAST_AWAY and HOLDFAST_TIMEOUT nothing is held, with one
+ * exception: a detached acquire with a token of the caller's own may have obtained the lock. Ask
+ * again with that token, or release it. */
 enum holdfast_result {
     HOLDFAST_OK = 0,
     HOLDFAST_BUSY,     /* somebody else holds the lock */
     HOLDFAST_NOT_HELD, /* the lease is not (any more) yours */
     HOLDFAST_INVALID,  /* an argument is out of bounds, or the server's address is wrong */
-    HOLDFAST_AWAY,     /* the server or its Redis cannot be reached; nothing is held */
-    HOLDFAST_TIMEOUT,  /* no answer within the timeout; nothing is held */
+    HOLDFAST_AWAY,     /* the server or its Redis cannot be reached */
+    HOLDFAST_TIMEOUT,  /* no answer within the timeout */
     HOLDFAST_LIMIT,    /* a limit of the server is reached */
     HOLDFAST_REFUSED,  /* the server refused for another reason; see the error text */
 };
@@ -208,7 +210,8 @@ struct event_base;
 struct holdfast_async;
 
 /* Connects in the background, and again whenever the connection drops. Requests made while there is
- * no connection wait for one until their timeout. NULL with a sentence in `error` when the options
+ * no connection wait for one until their timeout; but when the server's certificate is not trusted
+ * they end at once with HOLDFAST_AWAY. NULL with a sentence in `error` when the options
  * make no sense. `base` outlives the result. */
 HOLDFAST_API struct holdfast_async *
 holdfast_async_open(struct event_base *base, const struct holdfast_options *options, char *error);
