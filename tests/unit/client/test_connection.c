@@ -275,7 +275,8 @@ static void test_without_a_server_requests_end_as_away(void **state)
     int64_t started_us = clock_now_us();
     async_loop_open_url(&loop, "unix:///nonexistent/socket", 100);
     async_hold(&loop, &news, &held);
-    assert_true(clock_now_us() - started_us >= 95 * CLOCK_US_PER_MS);
+    /* libevent's clock is coarse: up to two ticks of 10 ms are missing. */
+    assert_true(clock_now_us() - started_us >= 80 * CLOCK_US_PER_MS);
     assert_int_equal(held.result, HOLDFAST_AWAY);
     assert_non_null(strstr(held.error, "unix:///nonexistent/socket"));
     assert_non_null(strstr(held.error, "No such file"));
