@@ -167,6 +167,13 @@ static bool start_loop(struct app *app, char problem[APP_PROBLEM_SIZE])
     return true;
 }
 
+static void accept_clients(struct app *app)
+{
+    for (size_t i = 0; i < app->listener_count; i++) {
+        listener_start(app->listeners[i]);
+    }
+}
+
 /* Waits, so that a private Redis that does not come up is an error of the start. */
 static bool await_embedded(struct app *app, char problem[APP_PROBLEM_SIZE])
 {
@@ -315,15 +322,15 @@ static bool start(struct app *app, char problem[APP_PROBLEM_SIZE])
 {
     log_set_level((enum log_level)app->options->log_level);
     raise_descriptor_limit(app->options);
-    if (!start_loop(app, problem) || !find_redis(app, problem)) {
+    /* What is most often wrong comes first, before another program is started. */
+    if (!start_loop(app, problem) || !start_tls(app, problem) || !start_listeners(app, problem) ||
+        !find_redis(app, problem)) {
         return false;
     }
     start_store(app);
     start_services(app);
-    if (!start_tls(app, problem) || !start_listeners(app, problem)) {
-        return false;
-    }
     prepare_drain(app);
+    accept_clients(app);
     return true;
 }
 

@@ -108,7 +108,8 @@ const struct option app_options_table[] = {
      .help = "Unsent bytes per connection; a client that reads more slowly is disconnected."},
     {.name = "max-redis-operations", .kind = OPTION_INTEGER, AT(max_redis_operations),
      .argument = "N", .default_text = "1000000", .min = 1, .max = 100000000,
-     .help = "Lease operations waiting for Redis at a time; more are answered UNAVAILABLE."},
+     .help = "Lease operations waiting for Redis at a time; more are answered "
+             "RESOURCE_EXHAUSTED."},
 
     {.name = "keepalive", .kind = OPTION_DURATION, AT(keepalive_ms), .argument = "DURATION",
      .default_text = "1s", .min = 1000, .max = HOUR_MS,
@@ -275,11 +276,17 @@ static bool check_unix_mode(const struct app_options *options, char error[OPTION
     return true;
 }
 
+static bool check_keepalive(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+{
+    return options->keepalive_ms % 1000 == 0 ||
+           refuse(error, "keepalive: must be whole seconds, as the kernel counts it");
+}
+
 static bool check(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
 {
     return check_listen(options, error) && check_tls(options, error) &&
            check_redis(options, error) && check_prefix(options, error) &&
-           check_unix_mode(options, error);
+           check_unix_mode(options, error) && check_keepalive(options, error);
 }
 
 static const void *value_of(const struct option *row, const struct app_options *options)

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 TAILQ_HEAD(task_queue, task);
@@ -49,8 +50,19 @@ static bool open_alarm(struct loop *loop)
     return loop->alarm != NULL && event_add(loop->alarm, NULL) == 0;
 }
 
+/* Otherwise the event library would write to stderr by itself. */
+static void on_library_log(int severity, const char *message)
+{
+    if (severity == EVENT_LOG_ERR) {
+        LOG_ERROR("libevent", LOG_MESSAGE(message));
+    } else {
+        LOG_DEBUG("libevent", LOG_MESSAGE(message));
+    }
+}
+
 static struct event_base *create_base(void)
 {
+    event_set_log_callback(on_library_log);
     struct event_config *config = event_config_new();
     if (config == NULL) {
         return NULL;

@@ -61,6 +61,7 @@ struct store_result {
     struct store_holder holder; /* BUSY, INSPECT OK */
     const char *detail;         /* WRONG_TYPE, UNAVAILABLE: a word or sentence; valid only during
                                    the callback */
+    bool is_limit;              /* UNAVAILABLE: a limit of the store's own, named in `detail` */
 };
 
 /* Answers an operation: once per submit, never from inside submit or withdraw. The operation is the

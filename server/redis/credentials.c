@@ -13,7 +13,7 @@ _Static_assert(CREDENTIALS_PASSWORD_MAX == 1024, "a message below says 1024");
 static bool refuse(char problem[CREDENTIALS_PROBLEM_SIZE], const char *file, const char *what,
                    const char *reason)
 {
-    snprintf(problem, CREDENTIALS_PROBLEM_SIZE, "the password file %s %s%s", file, what, reason);
+    snprintf(problem, CREDENTIALS_PROBLEM_SIZE, "redis-password-file: %s %s%s", file, what, reason);
     return false;
 }
 

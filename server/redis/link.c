@@ -71,7 +71,7 @@ static void wait_and_retry(struct link *link)
 static void tell_down(struct link *link, const char *reason)
 {
     bool was_up = link->state == LINK_UP;
-    snprintf(link->problem, sizeof(link->problem), "Redis cannot be reached: %s", reason);
+    snprintf(link->problem, sizeof(link->problem), "%s", reason);
     if (!repeat_is_news(&link->repeat, reason, loop_now_us(link->loop))) {
         return;
     }
@@ -327,7 +327,7 @@ struct link *link_create(const struct link_config *config, const struct link_lis
     timer_init(&link->timer, on_due);
     task_init(&link->speak, speak);
     redis_url_format(config->url, link->address_text, sizeof(link->address_text));
-    snprintf(link->problem, sizeof(link->problem), "Redis cannot be reached: not connected yet");
+    snprintf(link->problem, sizeof(link->problem), "not connected to Redis yet");
     link->state = LINK_WAITING;
     set_timer(link, 0);
     return link;

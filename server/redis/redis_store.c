@@ -383,7 +383,11 @@ static void answer_given_up(struct redis_store *store, int64_t now_us)
         bool is_late = op->give_up_us <= now_us;
         struct store_result result = {.code = STORE_UNAVAILABLE};
         result.detail = "too many lease operations wait for Redis";
-        if (is_late && !link_is_up(store->link)) {
+        if (!is_late) {
+            result.is_limit = true;
+            result.detail = "max-redis-operations: too many lease operations wait for Redis; try "
+                            "again later or raise it";
+        } else if (!link_is_up(store->link)) {
             result.detail = link_problem(store->link);
         }
         TAILQ_REMOVE(&store->given_up, op, link);

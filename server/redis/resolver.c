@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/compiler.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 #define CANCEL_ROUNDS_MAX 16
@@ -77,6 +78,13 @@ static void run_done(struct task *task)
     resolver_free(resolver);
 }
 
+/* A name server that does not answer is told of by the attempt that fails for it. */
+static void on_library_log(int is_warning, const char *message)
+{
+    (void)is_warning;
+    LOG_DEBUG("resolver", LOG_MESSAGE(message));
+}
+
 bool resolver_is_numeric(const char *host)
 {
     struct in6_addr address;
@@ -91,6 +99,7 @@ struct resolver *resolver_start(struct loop *loop, const char *host, resolver_do
     resolver->on_done = on_done;
     resolver->user = user;
     task_init(&resolver->task, run_done);
+    evdns_set_log_fn(on_library_log);
     resolver->dns = evdns_base_new(loop_event_base(loop), 0);
     if (resolver->dns == NULL) {
         resolver->addresses.problem = "no resolver could be started";

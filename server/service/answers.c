@@ -86,6 +86,10 @@ void answer_store_failure(struct call *call, const struct store_result *result, 
         session_expire_call(call);
         return;
     }
+    if (result->is_limit) {
+        session_fail_call(call, STATUS_RESOURCE_EXHAUSTED, "%s", detail);
+        return;
+    }
     session_fail_call(call, STATUS_UNAVAILABLE, "Redis cannot serve this now (%s); try again later",
                       detail);
 }

@@ -113,8 +113,12 @@ static void complain(struct connection *connection, const char *message, const c
         host->complaint_after_us = now_us + COMPLAINT_GAP_US;
         level = LOG_LEVEL_INFO;
     }
-    LOG_AT(level, "connection.refused", LOG_MESSAGE(message), LOG_TEXT("reason", reason),
-           LOG_TEXT("peer", connection->session->peer));
+    struct log_field peer = LOG_TEXT("peer", connection->session->peer);
+    if (reason == NULL) {
+        LOG_AT(level, "connection.refused", LOG_MESSAGE(message), peer);
+    } else {
+        LOG_AT(level, "connection.refused", LOG_MESSAGE(message), LOG_TEXT("reason", reason), peer);
+    }
 }
 
 static void refuse(struct connection *connection, const struct refusal *refusal)

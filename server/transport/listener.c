@@ -236,7 +236,7 @@ static bool open_sockets(struct listener *listener, const struct listener_config
     return server_sockets_open(&listener->sockets, &listener->address, &options, problem);
 }
 
-static void start_accepting(struct listener *listener)
+static void prepare_to_accept(struct listener *listener)
 {
     struct event_base *base = loop_event_base(listener->host.loop);
     for (size_t i = 0; i < listener->sockets.count; i++) {
@@ -248,7 +248,6 @@ static void start_accepting(struct listener *listener)
             event_new(base, socket->fd, EV_READ | EV_PERSIST, on_acceptable, socket);
         CHECK(socket->acceptable != NULL);
     }
-    watch(listener, true);
 }
 
 struct listener *listener_create(const struct listener_config *config, struct loop *loop,
@@ -262,8 +261,13 @@ struct listener *listener_create(const struct listener_config *config, struct lo
     }
     address_format(&listener->address, listener->text);
     listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    start_accepting(listener);
+    prepare_to_accept(listener);
     return listener;
+}
+
+void listener_start(struct listener *listener)
+{
+    watch(listener, true);
 }
 
 void listener_stop(struct listener *listener)

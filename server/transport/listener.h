@@ -32,11 +32,15 @@ struct listener_config {
                                      a message that has begun */
 };
 
-/* Opens the socket and accepts on it. A stale unix socket file (nobody listens) is replaced, a live
- * one or another kind of file is refused. NULL and a sentence in `problem` on failure. */
+/* Opens the socket: from now on clients may connect, and wait for listener_start. A stale unix
+ * socket file (nobody listens) is replaced, a live one or another kind of file is refused. NULL and
+ * a sentence in `problem` on failure. */
 NODISCARD struct listener *listener_create(const struct listener_config *config, struct loop *loop,
                                            struct services *services, struct metrics *metrics,
                                            char problem[LISTENER_PROBLEM_SIZE]);
+
+/* Begins to accept; `services` must be ready. Call once. */
+void listener_start(struct listener *listener);
 
 /* Stops listening at once; connections go on. Removes a unix socket's file. */
 void listener_stop(struct listener *listener);

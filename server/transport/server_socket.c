@@ -106,6 +106,19 @@ static bool is_family_missing(int error)
     return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
 }
 
+static bool fail_to_listen(char problem[SERVER_SOCKET_PROBLEM_SIZE], const struct address *address,
+                           int error)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    address_format(address, text);
+    if (error == EADDRINUSE) {
+        return fail(problem,
+                    "%.120s: another program listens there; stop it or choose another --listen",
+                    text);
+    }
+    return fail(problem, "%.120s: cannot listen: %s", text, strerror(error));
+}
+
 static bool open_all_tcp(struct server_sockets *sockets, struct address *address,
                          const struct server_socket_options *options, const struct addrinfo *infos,
                          char problem[SERVER_SOCKET_PROBLEM_SIZE])
@@ -122,8 +135,7 @@ static bool open_all_tcp(struct server_sockets *sockets, struct address *address
         } else if (is_family_missing(errno)) {
             missing = errno;
         } else {
-            address_format(address, text);
-            return fail(problem, "%.120s: cannot listen: %s", text, strerror(errno));
+            return fail_to_listen(problem, address, errno);
         }
     }
     address_format(address, text);
@@ -182,12 +194,19 @@ static bool is_path_free(const char *path, char problem[SERVER_SOCKET_PROBLEM_SI
     }
     if (error == 0 || error == EAGAIN) {
         return fail(problem,
-                    "unix socket %s: another server listens there; stop it or choose "
-                    "another path",
+                    "unix socket %s: another program listens there; stop it or choose "
+                    "another --listen",
                     path);
     }
     return fail(problem, "unix socket %s: cannot tell whether another server listens there: %s",
                 path, strerror(error));
+}
+
+/* "/" for a file in the root. */
+static int directory_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == path ? 1 : (int)(slash - path);
 }
 
 /* Binds under a name that nobody knows and renames it when all is ready, so that clients never meet
@@ -207,6 +226,10 @@ static bool bind_unix(int fd, const struct address *address, int mode,
     struct sockaddr_un bound = unix_address(temporary);
     unlink(temporary);
     if (bind(fd, (const struct sockaddr *)&bound, sizeof(bound)) != 0) {
+        if (errno == ENOENT) {
+            return fail(problem, "unix socket %s: the directory %.*s does not exist; create it",
+                        path, directory_length(path), path);
+        }
         return fail(problem, "unix socket %s: cannot bind: %s", path, strerror(errno));
     }
     if (chmod(temporary, (mode_t)mode) != 0 || listen(fd, SOMAXCONN) != 0 ||

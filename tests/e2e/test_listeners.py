@@ -224,6 +224,7 @@ def test_a_file_that_is_no_socket_is_left_alone(redis, directory):
 def test_a_directory_that_is_missing_is_named(redis, directory):
     result = run_holdfastd("--redis", redis.url, "--listen", f"unix://{directory}/no/where.sock")
     assert result.returncode == 1 and "no/where.sock" in result.stderr
+    assert f"the directory {directory}/no does not exist; create it" in result.stderr
 
 
 def test_a_path_that_is_too_long_is_refused(redis, directory):
@@ -237,6 +238,13 @@ def test_a_path_that_is_too_long_is_refused(redis, directory):
 def test_a_port_in_use_is_named(server, redis):
     result = run_holdfastd("--redis", redis.url, "--listen", server.tcp)
     assert result.returncode == 1 and server.tcp.rsplit(":", 1)[1] in result.stderr
+    assert "another program listens there; stop it or choose another --listen" in result.stderr
+
+
+def test_a_port_in_use_is_found_before_anything_is_started(server):
+    result = run_holdfastd("--listen", server.tcp)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1 and "another program listens there" in result.stderr
 
 
 def test_several_listeners_at_once(redis, start_server, certificates, tls, directory):

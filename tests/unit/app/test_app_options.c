@@ -263,6 +263,8 @@ static void bounds_are_enforced(void **state)
     expect_error("max-leases");
     assert_false(read_flags("--ack-timeout", "2s", NULL));
     assert_false(read_flags("--max-message-size", "4194305", NULL));
+    assert_false(read_flags("--keepalive", "1500ms", NULL));
+    expect_error("keepalive: must be whole seconds");
 }
 
 static void the_sample_is_the_defaults(void **state)

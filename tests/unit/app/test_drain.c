@@ -56,6 +56,7 @@ static int setup(void **state)
     test.listener = listener_create(&listener, test.fixture->loop, &test.fixture->services,
                                     &test.fixture->metrics, problem);
     assert_non_null(test.listener);
+    listener_start(test.listener);
     const struct drain_config config = {
         .listeners = &test.listener,
         .listener_count = 1,

@@ -239,7 +239,9 @@ static void test_limit_of_operations(void **state)
         assert_int_equal(fixture->asked[i].answers, i == 3 ? 0 : 1);
         assert_int_equal(fixture->asked[i].result.code, codes[i]);
     }
-    assert_non_null(strstr(fixture->asked[2].detail, "too many"));
+    assert_non_null(strstr(fixture->asked[2].detail, "max-redis-operations: too many"));
+    assert_true(fixture->asked[2].result.is_limit);
+    assert_false(fixture->asked[0].result.is_limit);
     store_fixture_release(&fixture->store);
     free_fixture(fixture);
 }

@@ -160,6 +160,17 @@ static void an_unreachable_store_is_unavailable(void **state)
                          "Redis cannot serve this now (Connection refused)");
 }
 
+static void a_limit_of_the_store_is_resource_exhausted(void **state)
+{
+    struct fixture *fixture = *state;
+    Holdfast__V1__AcquireRequest request = acquire_of("a");
+    struct fake_call *call = acquire(fixture, &request);
+    const struct store_result result = {
+        .code = STORE_UNAVAILABLE, .is_limit = true, .detail = "max-x: too many"};
+    fake_store_answer(&fixture->store, fake_store_send(&fixture->store, STORE_ACQUIRE), &result);
+    fake_call_expect_end(call, STATUS_RESOURCE_EXHAUSTED, "max-x: too many");
+}
+
 static void acquire_checks_its_fields(void **state)
 {
     struct fixture *fixture = *state;
@@ -530,6 +541,7 @@ int main(void)
         FIXTURE_TEST(a_busy_lock_names_its_holder),
         FIXTURE_TEST(another_type_of_value_is_named),
         FIXTURE_TEST(an_unreachable_store_is_unavailable),
+        FIXTURE_TEST(a_limit_of_the_store_is_resource_exhausted),
         FIXTURE_TEST(acquire_checks_its_fields),
         FIXTURE_TEST(leases_of_one_connection_are_limited),
         cmocka_unit_test_setup_teardown(leases_of_the_server_are_limited, setup_for_two_leases,
