@@ -10,8 +10,10 @@
 /* Where Redis before 7 puts the error inside a script's error. */
 #define PLACE "user_script:"
 
-/* How Redis before 7.2 begins to say what its ACL forbids a script, without the word NOPERM. */
-#define SCRIPT_DENIAL "The user executing the script"
+/* How Redis before and from 7.2 on says that its ACL forbids something to a script, without the
+ * word NOPERM. */
+#define SCRIPT_DENIAL     "The user executing the script"
+#define SCRIPT_DENIAL_7_2 "ACL failure in script"
 
 struct error_row {
     const char *word;
@@ -81,7 +83,7 @@ static const char *find_inner(const char *text)
 
 void redis_error_word(const char *text, char word[REDIS_ERROR_WORD_SIZE])
 {
-    if (strstr(text, SCRIPT_DENIAL) != NULL) {
+    if (strstr(text, SCRIPT_DENIAL) != NULL || strstr(text, SCRIPT_DENIAL_7_2) != NULL) {
         memcpy(word, "NOPERM", sizeof("NOPERM"));
         return;
     }

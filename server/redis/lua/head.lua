@@ -39,7 +39,8 @@ local function failure(key, problem)
     local text = type(problem) == 'table' and problem.err or tostring(problem)
     text = string.gsub(text, '^@?user_script: ?%d+: ', '')
     local word = string.match(text, '^%-?(%u[%u_]*)') or 'ERR'
-    if string.find(text, 'The user executing the script', 1, true) then
+    if string.find(text, 'The user executing the script', 1, true)
+        or string.find(text, 'ACL failure in script', 1, true) then
         word = 'NOPERM'
     end
     if word == 'WRONGTYPE' then

@@ -51,7 +51,7 @@ if "$work/shared" >/dev/null 2>&1; then
     exit 1
 fi
 
-"$cmake" -S "$source" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
+"$cmake" -S "$source" -B "$work/cmake" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$cc" \
     "-DCMAKE_C_FLAGS=$cflags" >"$work/log" || { cat "$work/log"; exit 1; }
 "$cmake" --build "$work/cmake" >"$work/log" || { cat "$work/log"; exit 1; }
 expect_version "$work/cmake/shared"

@@ -33,6 +33,7 @@ static void test_first_word_of_errors(void **state)
         {"ERR Error running script (call to f_ab): @user_script:74: attempt to index", "ERR"},
         {"ERR invalid expire time script: ab, on @user_script:74.", "ERR"},
         {"OOM command not allowed when used memory > 'maxmemory'. script: ab, on x", "OOM"},
+        {"ERR ACL failure in script: User u has no permissions to run the 'set' command", "NOPERM"},
         {"ERR The user executing the script can't run this command or subcommand script: ab",
          "NOPERM"},
         {"ERR Error running script (call to f_ab): @user_script:61: The user executing the script "
