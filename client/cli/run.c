@@ -278,7 +278,8 @@ static void on_program_stopped(struct run *run, int number)
         if (run->is_stopping) {
             return;
         }
-        if (!was_suspended && number != SIGTSTP) {
+        /* A stop may be too short to be noticed; having the terminal now says the same. */
+        if (!was_suspended && number != SIGTSTP && !terminal_is_ours(terminal)) {
             output_error("%s wants the terminal, which it cannot have in the background; it stays "
                          "stopped.",
                          program_of(run));
