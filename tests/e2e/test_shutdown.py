@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM: no new connections, holders keep their leases until they leave or the time is up."""
 import signal
+import socket
 import subprocess
 import time
 
@@ -134,3 +135,21 @@ def test_a_closed_log_does_not_end_it(redis, directory):
     finally:
         popen.kill()
         popen.wait()
+
+
+def test_the_service_manager_is_told(redis, start_server, directory):
+    """sd_notify(3): READY once listening, RELOADING around SIGHUP, STOPPING at the end."""
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.settimeout(10)
+    manager.bind(str(directory / "notify.sock"))
+    server = start_server(redis, env=clean_environment(NOTIFY_SOCKET=str(directory / "notify.sock")))
+
+    def heard(word):
+        return word in manager.recv(4096).decode()
+
+    eventually(lambda: heard("READY=1"), 10, "READY")
+    server.popen.send_signal(signal.SIGHUP)
+    eventually(lambda: heard("RELOADING=1"), 10, "RELOADING")
+    server.popen.send_signal(signal.SIGTERM)
+    eventually(lambda: heard("STOPPING=1"), 10, "STOPPING")
+    manager.close()
