@@ -73,8 +73,8 @@ static bool parse_path(struct address *address, const char *url, const char *pat
     }
     if (length >= sizeof(address->path)) {
         snprintf(problem, ADDRESS_PROBLEM_SIZE,
-                 "%.100s...: the path has %zu bytes, a socket's path at most %zu", url, length,
-                 sizeof(address->path) - 1);
+                 "%.100s...: the path has %zu bytes; at most %d are allowed", url, length,
+                 ADDRESS_PATH_MAX);
         return false;
     }
     memcpy(address->path, path, length);

@@ -214,15 +214,10 @@ static int directory_length(const char *path)
 static bool bind_unix(int fd, const struct address *address, int mode,
                       char problem[SERVER_SOCKET_PROBLEM_SIZE])
 {
-    char temporary[ADDRESS_PATH_SIZE + 32];
+    char temporary[ADDRESS_PATH_SIZE];
     const char *path = address->path;
     int length = snprintf(temporary, sizeof(temporary), "%s.tmp.%ld", path, (long)getpid());
-    if (length >= ADDRESS_PATH_SIZE) {
-        return fail(problem,
-                    "unix socket %s: the path is too long: at most %d bytes, for it is "
-                    "first bound with a suffix",
-                    path, ADDRESS_PATH_SIZE - 1 - (length - (int)strlen(path)));
-    }
+    CHECK(length < ADDRESS_PATH_SIZE);
     struct sockaddr_un bound = unix_address(temporary);
     unlink(temporary);
     if (bind(fd, (const struct sockaddr *)&bound, sizeof(bound)) != 0) {

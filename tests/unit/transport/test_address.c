@@ -87,12 +87,12 @@ static void lengths_have_exact_limits(void **state)
     char problem[ADDRESS_PROBLEM_SIZE];
     char url[400];
     (void)state;
-    snprintf(url, sizeof(url), "unix:///%0*d", ADDRESS_PATH_SIZE - 2, 0);
+    snprintf(url, sizeof(url), "unix:///%0*d", ADDRESS_PATH_MAX - 1, 0);
     assert_true(address_parse(&address, url, problem));
-    assert_int_equal(strlen(address.path), ADDRESS_PATH_SIZE - 1);
-    snprintf(url, sizeof(url), "unix:///%0*d", ADDRESS_PATH_SIZE - 1, 0);
+    assert_int_equal(strlen(address.path), ADDRESS_PATH_MAX);
+    snprintf(url, sizeof(url), "unix:///%0*d", ADDRESS_PATH_MAX, 0);
     assert_false(address_parse(&address, url, problem));
-    assert_non_null(strstr(problem, "108 bytes, a socket's path at most 107"));
+    assert_non_null(strstr(problem, "96 bytes; at most 95 are allowed"));
     snprintf(url, sizeof(url), "tcp://%0*d:1", ADDRESS_HOST_SIZE - 1, 0);
     assert_true(address_parse(&address, url, problem));
     snprintf(url, sizeof(url), "tcp://%0*d:1", ADDRESS_HOST_SIZE, 0);
