@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "lease/lease.h"
+#include "redis/embedded.h"
 #include "redis/url.h"
 #include "transport/address.h"
 #include "transport/tls.h"
@@ -229,6 +230,16 @@ static bool check_tls(const struct app_options *options, char error[OPTIONS_ERRO
            check_certificates(options, error);
 }
 
+static bool check_program(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+{
+    const char *program = options->redis_program;
+    return program == NULL || embedded_has_program(program) ||
+           refuse(error,
+                  "redis-program: cannot find or execute %.300s; give the path of redis-server or "
+                  "valkey-server, or its name if it is in PATH",
+                  program);
+}
+
 static bool check_redis(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
 {
     struct redis_url url;
@@ -238,7 +249,7 @@ static bool check_redis(const struct app_options *options, char error[OPTIONS_ER
             return refuse(error, "%s: needs the option redis; the private Redis has no users",
                           options->redis_user != NULL ? "redis-user" : "redis-password-file");
         }
-        return true;
+        return check_program(options, error);
     }
     if (options->redis_program != NULL) {
         return refuse(error, "redis-program: starts a private Redis, which the option redis "

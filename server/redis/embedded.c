@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,7 +67,8 @@ static char *join(const char *a, const char *b, const char *c)
 
 static bool is_program(const char *path)
 {
-    return access(path, X_OK) == 0;
+    struct stat found;
+    return stat(path, &found) == 0 && S_ISREG(found.st_mode) && access(path, X_OK) == 0;
 }
 
 /* The program's path, owned by the caller; NULL when it is not in PATH. */
@@ -88,18 +90,31 @@ static char *find_in_path(const char *name)
     return NULL;
 }
 
+/* Owned by the caller; NULL when it is not to be found or not to be executed. */
+static char *find_named(const char *wanted)
+{
+    if (strchr(wanted, '/') == NULL) {
+        return find_in_path(wanted);
+    }
+    return is_program(wanted) ? memory_copy_string(wanted) : NULL;
+}
+
+bool embedded_has_program(const char *program)
+{
+    char *found = find_named(program);
+    memory_free(found);
+    return found != NULL;
+}
+
 static char *find_program(const char *wanted, char *problem)
 {
     if (wanted != NULL) {
-        bool is_path = strchr(wanted, '/') != NULL;
-        char *program = is_path ? memory_copy_string(wanted) : find_in_path(wanted);
-        if (program != NULL && is_program(program)) {
-            return program;
+        char *program = find_named(wanted);
+        if (program == NULL) {
+            snprintf(problem, EMBEDDED_PROBLEM_SIZE, "the program %s cannot be found or executed",
+                     wanted);
         }
-        memory_free(program);
-        snprintf(problem, EMBEDDED_PROBLEM_SIZE, "the program %s cannot be found or executed",
-                 wanted);
-        return NULL;
+        return program;
     }
     for (size_t i = 0; i < COUNT_OF(program_names); i++) {
         char *program = find_in_path(program_names[i]);

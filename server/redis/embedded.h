@@ -25,6 +25,9 @@ struct embedded_config {
     void *user;
 };
 
+/* Whether this program, a path or a name looked up in PATH, is there and may be executed. */
+NODISCARD bool embedded_has_program(const char *program);
+
 /* Starts the server. NULL and a sentence in `problem` (naming the package to install when the
  * program is missing) on failure. on_ready is called later, never from inside. */
 NODISCARD struct embedded *embedded_create(const struct embedded_config *config, struct loop *loop,

@@ -120,6 +120,7 @@ def test_errors_in_the_file_name_file_line_and_key(config, text, line, words):
         (["word"], ["word"]),
         (["-x"], ["-x"]),
         (["--redis", "http://localhost"], ["redis"]),
+        (["--redis-program", "/does/not/exist"], ["redis-program", "/does/not/exist"]),
         (["--redis", "redis://:secret-password@host:port"], ["redis"]),
     ],
 )

@@ -206,9 +206,22 @@ static void redis_options_fit_together(void **state)
     expect_error("redis-user: needs the option redis");
     assert_false(read_flags("--redis-password-file", "/dev/null", NULL));
     expect_error("redis-password-file: needs the option redis");
-    assert_true(read_flags("--redis-program", "valkey-server", NULL));
+    assert_true(read_flags("--redis-program", "sh", NULL));
+    assert_true(read_flags("--redis-program", "/bin/sh", NULL));
     assert_false(read_flags("--redis", "redis://h", "--redis-program", "valkey-server", NULL));
     expect_error("redis-program: starts a private Redis");
+}
+
+static void a_named_redis_program_must_be_there(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"/nowhere/redis-server", "no-such-redis-server", "/tmp",
+                                        "/dev/null", "/etc/passwd"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_false(read_flags("--redis-program", wrong[i], NULL));
+        expect_error("redis-program: cannot find or execute ");
+        expect_error(wrong[i]);
+    }
 }
 
 static void a_wrong_redis_url_does_not_show_its_password(void **state)
@@ -372,6 +385,7 @@ int main(void)
         cmocka_unit_test(tls_needs_certificate_and_key),
         cmocka_unit_test(named_files_must_be_readable),
         cmocka_unit_test(redis_options_fit_together),
+        cmocka_unit_test(a_named_redis_program_must_be_there),
         cmocka_unit_test(a_wrong_redis_url_does_not_show_its_password),
         cmocka_unit_test(key_prefix_is_bounded),
         cmocka_unit_test(unix_mode_is_octal),

@@ -180,6 +180,8 @@ static void test_missing_program(void **state)
     assert_non_null(strstr(problem, "/nonexistent/redis-server"));
     assert_null(create(fixture, "no-such-redis-server", problem));
     assert_non_null(strstr(problem, "no-such-redis-server"));
+    assert_null(create(fixture, "/tmp", problem));
+    assert_non_null(strstr(problem, "/tmp cannot be found or executed"));
     const char *before = getenv("PATH");
     char path[4096];
     snprintf(path, sizeof(path), "%s", before != NULL ? before : "");
