@@ -159,6 +159,20 @@ def test_version():
     assert re.fullmatch(r"holdfastd \d+\.\d+\.\d+\n", result.stdout)
 
 
+@pytest.mark.parametrize("flag", ["--version", "--sample-config", "--markdown-options"])
+@pytest.mark.parametrize("other", ["--foo", "word", "--log-level=debug"])
+def test_what_only_prints_stands_alone(flag, other):
+    for arguments in ([flag, other], [other, flag]):
+        result = run_holdfastd(*arguments)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert result.stderr == f"holdfastd: {flag}: no other argument is allowed beside it\n"
+
+
+def test_help_may_end_any_command_line():
+    result = run_holdfastd("--log-level", "debug", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_the_sample_file_is_valid_as_it_is_and_without_its_comment_signs(config):
     sample = run_holdfastd("--sample-config").stdout
     assert check("--config", config(sample)).returncode == 0

@@ -52,8 +52,22 @@ static enum action take_action(struct app_arguments *arguments)
     return action;
 }
 
-static int print(enum action action)
+static const char *flag_of(enum action action)
 {
+    size_t i = 0;
+    while (actions[i].action != action) {
+        i++;
+    }
+    return actions[i].flag;
+}
+
+/* --help may end any command line; what else only prints reads no options. */
+static int print(enum action action, const struct app_arguments *arguments)
+{
+    if (action != ACTION_HELP && arguments->argc > 1) {
+        fprintf(stderr, "holdfastd: %s: no other argument is allowed beside it\n", flag_of(action));
+        return EXIT_CONFIGURATION;
+    }
     if (action == ACTION_HELP) {
         app_options_write_help(stdout);
     } else if (action == ACTION_VERSION) {
@@ -104,5 +118,5 @@ int main(int argc, char **argv)
     if (action == ACTION_RUN || action == ACTION_CHECK) {
         return check_or_run(action, &arguments);
     }
-    return print(action);
+    return print(action, &arguments);
 }
