@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keeper: every lease of this server, by lock name; renews them, loses them in time, and
- * settles what they leave behind. The lease core's front door. It knows no socket, no Redis and no
- * clock: time is a parameter and the world is a store.
+ * The keeper: every lease of this server, by lock name; queues who waits, hands on what is given
+ * back, renews, loses in time, and settles what is left behind. The lease core's front door. It
+ * knows no socket, no Redis and no clock: time is a parameter and the world is a store.
  */
 #ifndef HOLDFAST_LEASE_KEEPER_H
 #define HOLDFAST_LEASE_KEEPER_H
@@ -19,7 +19,12 @@
 struct keeper;
 
 struct keeper_config {
-    size_t leases_max; /* option max-leases: held, being acquired or being settled */
+    size_t leases_max;       /* option max-leases: held, waiting, being acquired or being settled */
+    size_t waiters_max;      /* option max-waiters: waiting for one lock */
+    uint32_t handoff_run_max; /* option handoff-run-max: grants in a row here while another server
+                                 waits; 1 is strict fairness */
+    int64_t handoff_run_ms;   /* option handoff-run: likewise, counted from the first of the run */
+    bool finds_deadlocks;     /* option deadlock-check */
 };
 
 /* A keeper on `store` (whose listener it becomes), with timers on `wheel`. All three outlive it. */
@@ -30,25 +35,44 @@ struct keeper *keeper_create(const struct keeper_config *config, struct store *s
  * operation of ours is touched any more. No lease may have a holder left. */
 void keeper_destroy(struct keeper *keeper);
 
-struct lease_ask {
-    const char *key;
-    size_t key_length; /* 1 to LEASE_KEY_MAX */
-    const char *label;
-    size_t label_length; /* 0 to LEASE_LABEL_MAX */
-    int64_t ttl_ms;      /* LEASE_TTL_MIN_MS to LEASE_TTL_MAX_MS */
-    int64_t deadline_us; /* nobody waits for the answer after this; CLOCK_NEVER for none */
+/* Why an ask is refused before anything is asked. */
+enum keeper_refusal {
+    KEEPER_LEASES_MAX,  /* leases_max is reached */
+    KEEPER_WAITERS_MAX, /* waiters_max is reached for this lock */
+    KEEPER_DEADLOCK,    /* waiting would close a cycle, which `text` spells out */
 };
 
-/* Tries to take a lock for `holder`, which hears GRANTED or REFUSED later, never before this
- * returns. NULL when the limit of leases is reached. Arguments are copied. */
-NODISCARD struct lease *keeper_acquire(struct keeper *keeper, const struct lease_ask *ask,
-                                       struct lease_holder *holder, int64_t now_us);
+#define KEEPER_REFUSAL_SIZE ((size_t)512)
 
-/* The lease that holds `key` under `token` here, or NULL. */
+struct keeper_problem {
+    enum keeper_refusal refusal;
+    char text[KEEPER_REFUSAL_SIZE]; /* DEADLOCK; UTF-8 */
+};
+
+/* Asks for a lock for `holder`, which hears QUEUED, GRANTED or REFUSED later, never before this
+ * returns. NULL, and why in `problem`, when it is refused. Arguments are copied. */
+NODISCARD struct lease *keeper_acquire(struct keeper *keeper, const struct lease_ask *ask,
+                                       struct lease_holder *holder, struct keeper_problem *problem,
+                                       int64_t now_us);
+
+/* Takes over the lease that somebody holds under ask->token through another server, or held through
+ * one that is no more. Its label, value and mode come from the store; ask->mode and the wait are
+ * not looked at. The holder hears GRANTED or REFUSED later. For a lease that is found here
+ * (keeper_find), use lease_adopt. NULL when leases_max is reached. */
+NODISCARD struct lease *keeper_resume(struct keeper *keeper, const struct lease_ask *ask,
+                                      struct lease_holder *holder, struct keeper_problem *problem,
+                                      int64_t now_us);
+
+/* The lease that holds `key` under `token` here, HELD or ORPHANED, or NULL. */
 struct lease *keeper_find(const struct keeper *keeper, const char *key, size_t key_length,
                           const struct id128 *token);
 
-/* Leases held, being acquired or being settled. */
+/* Leases held, waiting, being acquired or being settled, and errands. */
 size_t keeper_count(const struct keeper *keeper);
+
+/* Calls `visit` for every lease that is WAITING (in the order of their queue), HELD or ORPHANED,
+ * lock by lock. It must not change anything. */
+typedef void keeper_visit_fn(void *user, const struct lease *lease);
+void keeper_visit(const struct keeper *keeper, keeper_visit_fn *visit, void *user);
 
 #endif
