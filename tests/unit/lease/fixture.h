@@ -18,6 +18,10 @@
 
 #define FIXTURE_START_US ((int64_t)1000000000)
 #define FIXTURE_EVENTS   16
+#define FIXTURE_LEASES   8
+#define FIXTURE_WAITERS  4
+#define FIXTURE_RUN_MAX  3
+#define FIXTURE_RUN_MS   100
 
 /* A holder that writes down what it hears. */
 struct recorder {
@@ -36,6 +40,7 @@ struct fixture {
     struct metrics metrics;
     struct keeper *keeper;
     struct recorder recorder;
+    int watches; /* store_watch less store_unwatch */
     int64_t now_us;
 };
 
