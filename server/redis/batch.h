@@ -45,6 +45,8 @@ struct batch_call {
     const char *run_id;
     int64_t not_after_us;
     int64_t recovery_window_us;
+    const char *server_id; /* 32 hex digits, not NUL-terminated */
+    int64_t watch_us;      /* for how long from now we want to hear of watched locks; 0: not */
 };
 
 struct batch_answer {
