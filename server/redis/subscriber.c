@@ -421,6 +421,11 @@ void subscriber_remove(struct subscriber *subscriber, const char *key, size_t ke
     }
 }
 
+size_t subscriber_locks(const struct subscriber *subscriber)
+{
+    return subscriber->wanted;
+}
+
 void subscriber_fail(struct subscriber *subscriber, const char *reason)
 {
     link_fail(subscriber->link, reason);

@@ -71,6 +71,9 @@ NODISCARD bool subscriber_add(struct subscriber *subscriber, const char *key, si
 /* Nothing more is told of the lock. Harmless when it is not watched. */
 void subscriber_remove(struct subscriber *subscriber, const char *key, size_t key_length);
 
+/* How many locks are watched. */
+size_t subscriber_locks(const struct subscriber *subscriber);
+
 /* Gives the connection up, to make it anew. */
 void subscriber_fail(struct subscriber *subscriber, const char *reason);
 
