@@ -14,6 +14,7 @@
 #include "redis/hints.h"
 #include "redis/link.h"
 #include "redis/repeat.h"
+#include "redis/scan.h"
 #include "redis/script.h"
 
 #define FLIGHTS_MAX 2
@@ -85,6 +86,7 @@ struct redis_store {
     int64_t logged_until_us;    /* the recovery window that the log tells of ends */
     struct repeat repeat;
 
+    struct scanner *scanner;
     struct hints *hints;
     struct timer refresh; /* to have Redis go on telling of watched locks */
     bool is_refresh_due;  /* by the next batch, whatever it carries */
@@ -567,6 +569,7 @@ static void on_down(void *user, int64_t now_us)
             requeue_flight(store, flight);
         }
     }
+    scanner_down(store->scanner);
     loop_post(store->loop, LOOP_WORK, &store->settle);
 }
 
@@ -673,6 +676,7 @@ struct redis_store *redis_store_create(const struct redis_store_config *config, 
     };
     struct link_listener listener = {.on_up = on_up, .on_down = on_down, .user = store};
     store->link = link_create(&link_config, &listener, loop, metrics);
+    store->scanner = scanner_create(store->link, config->key_prefix, loop);
     store->hints =
         hints_create(&link_config, &store->port, config->key_prefix, store->link, loop, metrics);
     return store;
@@ -681,6 +685,7 @@ struct redis_store *redis_store_create(const struct redis_store_config *config, 
 void redis_store_destroy(struct redis_store *store)
 {
     hints_destroy(store->hints);
+    scanner_destroy(store->scanner);
     link_destroy(store->link);
     loop_unpost(store->loop, &store->flush);
     loop_unpost(store->loop, &store->settle);
@@ -696,6 +701,11 @@ void redis_store_destroy(struct redis_store *store)
 struct store *redis_store_port(struct redis_store *store)
 {
     return &store->port;
+}
+
+struct scanner *redis_store_scanner(struct redis_store *store)
+{
+    return store->scanner;
 }
 
 bool redis_store_is_up(const struct redis_store *store)

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct redis_store;
+struct scanner;
 
 struct redis_store_config {
     const struct redis_url *url; /* this and all the texts must outlive the store */
@@ -44,6 +45,9 @@ void redis_store_destroy(struct redis_store *store);
 
 /* The port for the lease core; lives as long as the store. */
 struct store *redis_store_port(struct redis_store *store);
+
+/* For redis/scan.h. */
+struct scanner *redis_store_scanner(struct redis_store *store);
 
 /* Whether operations can be sent now. */
 bool redis_store_is_up(const struct redis_store *store);
