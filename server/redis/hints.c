@@ -190,7 +190,7 @@ int64_t hints_watch_us(const struct hints *hints)
  * came, something may have gone untold. */
 void hints_watched(struct hints *hints, int64_t sent_us, int64_t now_us)
 {
-    int64_t until_us = sent_us + WATCH_US;
+    int64_t until_us = sent_us + WATCH_US / 4 * 3;
     bool is_first = hints->watched_until_us == CLOCK_NEVER;
     bool was_interrupted = !is_first && now_us > hints->watched_until_us;
     if (is_first || until_us > hints->watched_until_us) {

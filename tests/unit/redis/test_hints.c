@@ -235,8 +235,8 @@ static void test_watching_was_interrupted(void **state)
     store_fixture_wait(store, store->subscribed == 2);
     assert_int_equal(hints_watch_us(hints), 0);
     hints_watch(hints, "a", 1);
-    int64_t watch_us = hints_watch_us(hints);
-    assert_true(watch_us > 0);
+    assert_true(hints_watch_us(hints) > 0);
+    int64_t watch_us = hints_watch_us(hints) / 4 * 3; /* which is what it is good for */
     store_fixture_wait(store, store->changed == 1);
     hints_watched(hints, now_us, now_us + 1);
     hints_watched(hints, now_us + watch_us - 2, now_us + watch_us - 1);
