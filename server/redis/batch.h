@@ -45,6 +45,9 @@ struct batch_call {
     const char *run_id;
     int64_t not_after_us;
     int64_t recovery_window_us;
+    int64_t watch_us; /* changes of locks are published for so long from now on; to be said again
+                         before three quarters of it have passed. 0: nobody here watches */
+    const char *server_id; /* the queue knows us by it: 32 hex digits */
 };
 
 struct batch_answer {
