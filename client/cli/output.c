@@ -89,11 +89,13 @@ int output_failure(enum holdfast_result result, const char *key, const char *err
     case HOLDFAST_LIMIT:
         return EXIT_AWAY;
     case HOLDFAST_BUSY:
+    case HOLDFAST_DEADLOCK:
         return EXIT_BUSY;
     case HOLDFAST_NOT_HELD:
         return EXIT_LOST;
     case HOLDFAST_OK:
     case HOLDFAST_REFUSED:
+    case HOLDFAST_CANCELLED:
         break;
     }
     return EXIT_UNEXPECTED;

@@ -20,7 +20,7 @@ static void write_default_label(char label[HOLDFAST_LABEL_SIZE])
     }
     gethostname(host, sizeof(host) - 1);
     host[sizeof(host) - 1] = '\0';
-    snprintf(label, HOLDFAST_LABEL_SIZE, "%s@%s:%ld", user, host, (long)getpid());
+    snprintf(label, HOLDFAST_LABEL_SIZE, "%.40s@%.64s:%ld", user, host, (long)getpid());
 }
 
 /* epoll refuses regular files and /dev/null, which `hold` may have as its input. */
