@@ -103,17 +103,23 @@ static bool on_message(struct channel_call *call, const uint8_t *bytes, size_t l
     return is_understood;
 }
 
+/* There was no connection for as long as the application is patient, or it is time to ask again. */
 static void on_retry(evutil_socket_t descriptor, short what, void *argument)
 {
     (void)descriptor;
     (void)what;
     struct holdfast_watch *watch = argument;
-    channel_call_start(&watch->client->channel, &watch->call);
+    if (watch->call.state == CALL_WAITING) {
+        tell_interrupted(watch, watch->client->down);
+    } else if (watch->call.state == CALL_IDLE) {
+        channel_call_start(&watch->client->channel, &watch->call);
+    }
 }
 
-static void retry_later(struct holdfast_watch *watch)
+static void set_retry(struct holdfast_watch *watch, int64_t delay_us)
 {
-    const struct timeval delay = {.tv_usec = RETRY_US};
+    const struct timeval delay = {.tv_sec = (time_t)(delay_us / CLOCK_US_PER_S),
+                                  .tv_usec = (suseconds_t)(delay_us % CLOCK_US_PER_S)};
     CHECK(evtimer_add(watch->retry, &delay) == 0);
 }
 
@@ -125,7 +131,7 @@ static void on_end(struct channel_call *call, const struct channel_end *end)
         channel_call_start(&watch->client->channel, call);
     } else if (end->status == STATUS_OK || end->status == STATUS_UNAVAILABLE) {
         tell_interrupted(watch, end->text[0] != '\0' ? end->text : "the server ended the watch");
-        retry_later(watch);
+        set_retry(watch, RETRY_US);
     } else {
         tell(watch, outcome_of_status(end->status), end->text);
     }
@@ -158,6 +164,7 @@ struct holdfast_watch *watch_start(struct holdfast_async *client, const char *ke
     } else if (client->watch_count > CLIENT_WATCHES_MAX) {
         tell(watch, HOLDFAST_LIMIT, "too many watches (at most 10000)");
     } else {
+        set_retry(watch, (int64_t)client->timeout_ms * CLOCK_US_PER_MS);
         channel_call_start(&client->channel, &watch->call);
     }
     return watch;
