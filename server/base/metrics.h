@@ -24,7 +24,12 @@ struct log_field;
     X(calls_refused, "calls refused because a limit was reached")                                  \
     X(calls_deadline_exceeded, "calls whose deadline passed")                                      \
     X(leases_now, "leases held or being settled")                                                  \
+    X(leases_waiting_now, "acquires waiting for their lock")                                       \
     X(leases_granted, "leases granted")                                                            \
+    X(leases_handed_on, "leases granted in memory to the next waiter")                             \
+    X(leases_orphaned, "leases kept for a while after their connection dropped")                   \
+    X(leases_resumed, "leases taken over by their token")                                          \
+    X(deadlocks_found, "acquires refused because they would have waited in a circle")              \
     X(leases_busy, "acquires that found the lock held")                                            \
     X(leases_released, "leases released by their holder")                                          \
     X(leases_revoked, "leases given up because their holder went away")                            \
