@@ -571,11 +571,13 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
         on_blocked(tenure, result, now_us);
         break;
     case STORE_UNAVAILABLE:
-        if (tenure->operation.op.wants_queue && tenure->operation.op.verb == STORE_ACQUIRE) {
+        if (!tenure->lease->is_queued) {
+            refuse(tenure, result, now_us);
+        } else if (tenure->operation.op.wants_queue) {
             ask(tenure, STORE_ACQUIRE, now_us); /* nothing that was sent is in force any more */
-            break;
+        } else {
+            withdraw_follower(tenure, now_us);
         }
-        refuse(tenure, result, now_us);
         break;
     case STORE_NOT_HELD:
     case STORE_WRONG_TYPE:
