@@ -664,6 +664,8 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
 {
     struct lease *lease = tenure->lease;
     CHECK(tenure_is_held(tenure));
+    /* Somebody may have resumed it through another server, or be about to: only the store knows. */
+    const bool is_resumable = lease->grace_ms > 0;
     tenure->close_ms = is_unclean ? lease->lock_delay_ms : 0;
     drop_lease(tenure);
     if (leaving != NULL) {
@@ -672,7 +674,8 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
         leaving->tenure = tenure;
         recount(tenure);
     }
-    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0) {
+    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0 &&
+        !is_resumable) {
         lock_post(tenure->keeper, tenure->lock, now_us);
     } else {
         tenure_end(tenure, now_us);

@@ -199,6 +199,7 @@ static void release(struct sim_redis *redis, const struct redis_request *request
         if (request->lock_delay_ms > 0) {
             hold->is_closed = true;
             hold->expires_us = redis_steady_us(redis) + request->lock_delay_ms * WORLD_MS;
+            redis_tell_first(redis, request->lock);
         } else {
             redis_remove_hold(lock, hold);
         }

@@ -53,4 +53,7 @@ uint32_t redis_others_waiting(const struct redis_lock *lock, unsigned server);
  * `tenure`, which is asking just now, unless that is NULL. */
 void redis_serve(struct sim_redis *redis, size_t lock, const struct id128 *tenure);
 
+/* The lock will be free earlier than those who wait think: the first of them is told to ask. */
+void redis_tell_first(struct sim_redis *redis, size_t lock);
+
 #endif
