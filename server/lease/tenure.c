@@ -124,8 +124,8 @@ static void settle(struct tenure *tenure, int64_t now_us)
     if (!operation_stop(&tenure->operation)) {
         return; /* its answer brings us back here */
     }
-    if (tenure->leaves_grant && !tenure->operation.may_be_queued) {
-        tenure_destroy(tenure);
+    if (tenure->leaves_grant) {
+        tenure_destroy(tenure); /* an entry in the queue, too: a retry elsewhere has the same id */
         return;
     }
     fill(tenure, STORE_RELEASE);
@@ -417,6 +417,7 @@ static void grant_next(struct tenure *tenure, struct lease *lease, int64_t now_u
     tenure->fence++;
     tenure->is_dirty = true;
     tenure->is_synced = false;
+    tenure->is_at_risk = false; /* the next one has yet to hear of it */
     tenure->deadline_us = earlier(tenure->deadline_us, now_us + lease_validity_us(lease->ttl_ms));
     if (lease->grace_ms > 0 || lease->value_length > 0) {
         tenure->written_us = now_us - WRITE_INTERVAL_US; /* others are to see it at once */
