@@ -17,10 +17,10 @@ static bool is_told_in_order(const struct client *client, enum lease_event event
     case LEASE_EVENT_GRANTED:
     case LEASE_EVENT_REFUSED:
         return state == CLIENT_ASKING || state == CLIENT_RETURNING;
-    case LEASE_EVENT_AT_RISK:
-        return state == CLIENT_HOLDING && !client->is_at_risk;
+    case LEASE_EVENT_AT_RISK: /* whoever adopts a lease has not heard what was told before */
+        return state == CLIENT_HOLDING && (!client->is_at_risk || client->holds > 1);
     case LEASE_EVENT_RENEWED:
-        return state == CLIENT_HOLDING && client->is_at_risk;
+        return state == CLIENT_HOLDING && (client->is_at_risk || client->holds > 1);
     case LEASE_EVENT_LOST:
         return state == CLIENT_HOLDING || state == CLIENT_RELEASING;
     case LEASE_EVENT_RELEASED:
