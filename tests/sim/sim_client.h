@@ -74,6 +74,7 @@ struct client {
     struct lease *lease; /* NULL when it must not be used any more */
     struct lease_party party;
     bool is_at_risk;
+    bool was_resumed;    /* through the store, so that another sidecar may have an old copy */
     bool is_swapping;    /* LOST (RESUMED) is to be heard on the old connection */
     int64_t deadline_us; /* as last seen by the checker, by the sidecar's clock */
 

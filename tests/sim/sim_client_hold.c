@@ -103,6 +103,7 @@ static void resume(struct client *client)
     struct keeper_problem problem;
     ask.token = &client->token;
     client->connection = 0;
+    client->was_resumed = true;
     client_change_state(client, CLIENT_RETURNING);
     world_trace(client->world, "client %u: resumes lock %zu through sidecar %u", client->number,
                 client->lock, client->sidecar->number);
@@ -117,7 +118,7 @@ static void come_back(struct client *client)
 {
     struct lease *lease =
         keeper_find(client->sidecar->keeper, world_key(client->lock), 6, &client->token);
-    if (lease != NULL) {
+    if (lease != NULL && !client->was_resumed) {
         adopt(client, lease);
     } else {
         resume(client);

@@ -31,10 +31,14 @@ static void restore_ttl(struct sim_redis *redis, const struct redis_request *req
                         struct redis_hold *hold)
 {
     check_change(redis, request, hold, hold->fence);
+    const int64_t expires_us =
+        redis_steady_us(redis) + (request->ttl_ms + request->lock_delay_ms) * WORLD_MS;
+    if (expires_us < hold->expires_us) {
+        redis_tell_first(redis, request->lock);
+    }
     hold->server = request->server;
     hold->ttl_ms = request->ttl_ms;
-    hold->expires_us =
-        redis_steady_us(redis) + (request->ttl_ms + request->lock_delay_ms) * WORLD_MS;
+    hold->expires_us = expires_us;
     hold->is_passed = false;
 }
 
@@ -212,7 +216,7 @@ static void resume(struct sim_redis *redis, const struct redis_request *request,
 {
     struct redis_hold *hold =
         (struct redis_hold *)(uintptr_t)sim_redis_find_token(redis, request->lock, &request->token);
-    if (hold == NULL && redis_is_recovering(redis)) {
+    if (redis_is_recovering(redis)) { /* what is found may be older than what was lost */
         result->code = STORE_RECOVERING;
         result->retry_after_us = redis->data.recovery_until_us - redis_steady_us(redis);
         return;

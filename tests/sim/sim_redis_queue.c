@@ -116,7 +116,7 @@ void redis_serve(struct sim_redis *redis, size_t at, const struct id128 *tenure)
         const struct redis_entry entry = lock->entries[0];
         const bool has_room = redis_has_room(lock, entry.mode, entry.limit);
         if (!has_room && !(is_double && has_passed && lock->hold_count < 2)) {
-            return;
+            break;
         }
         const bool may_pass = !redis_is_recovering(redis);
         const uint64_t fence = may_pass ? redis_next_fence(redis) : 0;
@@ -130,14 +130,17 @@ void redis_serve(struct sim_redis *redis, size_t at, const struct id128 *tenure)
             has_passed = true;
         }
     }
+    if (has_passed) { /* should the one who was told be gone, it must not wait for longer */
+        redis_tell_first(redis, at);
+    }
 }
 
 void redis_tell_first(struct sim_redis *redis, size_t at)
 {
     struct redis_lock *lock = sim_redis_lock(redis, at);
     drop_expired(redis, lock);
-    while (lock->entry_count > 0 && !hints_publish(redis->world, lock->entries[0].server, at,
-                                                   &lock->entries[0].tenure, 0)) {
+    while (lock->entry_count > 0 &&
+           !hints_publish(redis->world, lock->entries[0].server, at, &lock->entries[0].tenure, 0)) {
         remove_entry(lock, 0);
     }
 }
