@@ -130,6 +130,7 @@ void client_create_probe(struct world *world, struct sidecar *sidecar, size_t lo
 {
     struct client *client = create(world, CLIENT_LEASE, lock);
     client->is_probe = true;
+    client->wait_us = 6 * WORLD_S; /* servers that are gone may yet be passed the lock */
     client->sidecar = sidecar;
     client_start_lease(client, 0);
 }

@@ -154,7 +154,7 @@ static void give_up(struct client *client)
 {
     struct world *world = client->world;
     const int64_t choice = sim_random_between(&world->random, 0, 99);
-    if (client->is_probe || choice < world->release_percent) {
+    if (client->is_probe || choice < world->release_percent || world->is_closing) {
         release(client);
     } else if (choice < 80) {
         client_drop(client);
@@ -194,7 +194,8 @@ void client_start_holding(struct client *client)
         release(client); /* perhaps from inside the callback */
         return;
     }
-    const bool is_long = !client->is_probe && sim_random_chance(random, world->long_permille);
+    const bool is_long =
+        !client->is_probe && !world->is_closing && sim_random_chance(random, world->long_permille);
     const int64_t hold_us = sim_random_between(random, 0, is_long ? 6 * WORLD_S : world->hold_us);
     world_after(world, hold_us, on_hold_end, client, client->holds);
 }

@@ -26,15 +26,18 @@ static void check_change(struct sim_redis *redis, const struct redis_request *re
     }
 }
 
-/* The hold lives for the request's ttl from now on, and its lock delay after that. */
+/* The hold lives for the request's ttl from now on, and its lock delay after that. Only a newer
+ * grant may make its life shorter: a late command of an older one must not. */
 static void restore_ttl(struct sim_redis *redis, const struct redis_request *request,
                         struct redis_hold *hold)
 {
     check_change(redis, request, hold, hold->fence);
-    const int64_t expires_us =
+    int64_t expires_us =
         redis_steady_us(redis) + (request->ttl_ms + request->lock_delay_ms) * WORLD_MS;
-    if (expires_us < hold->expires_us) {
+    if (expires_us < hold->expires_us && request->fence > hold->fence) {
         redis_tell_first(redis, request->lock);
+    } else if (expires_us < hold->expires_us) {
+        expires_us = hold->expires_us;
     }
     hold->server = request->server;
     hold->ttl_ms = request->ttl_ms;
@@ -325,9 +328,13 @@ void sim_redis_execute(struct sim_redis *redis, const struct redis_request *requ
     }
     struct store_holder before = {.is_held = false};
     struct store_holder after = {.is_held = false};
+    const struct id128 first = lock->entries[0].tenure;
     redis_describe(redis, lock, &before);
     run(redis, request, result);
     redis_describe(redis, lock, &after);
+    if (before.waiting > 0 && !redis_is_first(lock, &first)) {
+        redis_tell_first(redis, request->lock); /* who is first knows when the lock will be free */
+    }
     if (has_changed(&before, &after)) {
         hints_publish_change(redis->world, request->lock);
     }

@@ -9,9 +9,9 @@
  * A lock that is freed is passed to the first in the queue whose server hears of it. Nobody passes
  * it by: an acquire that finds it free serves the queue first. In the recovery window nothing is
  * passed; the first in the queue hears a hint all the same, so that it asks when the window ends.
- * Whoever is first in the queue hears one, too, when the lock will be free earlier than it was
- * told: when the ttl shrinks, a lock delay begins, or the lock was passed to a server before it,
- * which may be gone.
+ * Whoever is first in the queue hears one, too, when it becomes the first, and when the lock will
+ * be free earlier than it was told: when the ttl shrinks, or a lock delay begins. So it always has
+ * a timer at the right time, even if the server to which the lock was passed before is gone.
  */
 #ifndef SIM_REDIS_H
 #define SIM_REDIS_H

@@ -130,9 +130,6 @@ void redis_serve(struct sim_redis *redis, size_t at, const struct id128 *tenure)
             has_passed = true;
         }
     }
-    if (has_passed) { /* should the one who was told be gone, it must not wait for longer */
-        redis_tell_first(redis, at);
-    }
 }
 
 void redis_tell_first(struct sim_redis *redis, size_t at)

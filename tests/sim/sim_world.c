@@ -13,7 +13,7 @@
 #define REQUESTS_US    (9 * WORLD_S)  /* how long requests go on after them */
 #define SETTLED_US     (60 * WORLD_S) /* when, after them, all must be settled */
 #define LONGEST_TTL_US (32 * WORLD_S) /* until killed sidecars' leases have run out */
-#define PROBE_US       (5 * WORLD_S)
+#define PROBE_US       (9 * WORLD_S)
 #define EVENTS_MAX     2000000
 
 static void on_closing(struct world *world, void *user, uint64_t number)
