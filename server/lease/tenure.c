@@ -124,8 +124,8 @@ static void settle(struct tenure *tenure, int64_t now_us)
     if (!operation_stop(&tenure->operation)) {
         return; /* its answer brings us back here */
     }
-    if (tenure->leaves_grant && !tenure->operation.may_be_queued) {
-        tenure_destroy(tenure);
+    if (tenure->leaves_grant) {
+        tenure_destroy(tenure); /* an entry in the queue, too: a retry elsewhere has the same id */
         return;
     }
     fill(tenure, STORE_RELEASE);
@@ -417,6 +417,7 @@ static void grant_next(struct tenure *tenure, struct lease *lease, int64_t now_u
     tenure->fence++;
     tenure->is_dirty = true;
     tenure->is_synced = false;
+    tenure->is_at_risk = false; /* the next one has yet to hear of it */
     tenure->deadline_us = earlier(tenure->deadline_us, now_us + lease_validity_us(lease->ttl_ms));
     if (lease->grace_ms > 0 || lease->value_length > 0) {
         tenure->written_us = now_us - WRITE_INTERVAL_US; /* others are to see it at once */
@@ -571,11 +572,13 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
         on_blocked(tenure, result, now_us);
         break;
     case STORE_UNAVAILABLE:
-        if (tenure->operation.op.wants_queue && tenure->operation.op.verb == STORE_ACQUIRE) {
+        if (!tenure->lease->is_queued) {
+            refuse(tenure, result, now_us);
+        } else if (tenure->operation.op.wants_queue) {
             ask(tenure, STORE_ACQUIRE, now_us); /* nothing that was sent is in force any more */
-            break;
+        } else {
+            withdraw_follower(tenure, now_us);
         }
-        refuse(tenure, result, now_us);
         break;
     case STORE_NOT_HELD:
     case STORE_WRONG_TYPE:
@@ -662,6 +665,8 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
 {
     struct lease *lease = tenure->lease;
     CHECK(tenure_is_held(tenure));
+    /* Somebody may have resumed it through another server, or be about to: only the store knows. */
+    const bool is_resumable = lease->grace_ms > 0;
     tenure->close_ms = is_unclean ? lease->lock_delay_ms : 0;
     drop_lease(tenure);
     if (leaving != NULL) {
@@ -670,7 +675,8 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
         leaving->tenure = tenure;
         recount(tenure);
     }
-    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0) {
+    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0 &&
+        !is_resumable) {
         lock_post(tenure->keeper, tenure->lock, now_us);
     } else {
         tenure_end(tenure, now_us);
