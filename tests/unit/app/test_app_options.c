@@ -89,7 +89,7 @@ static void every_row_is_complete(void **state)
         }
         count++;
     }
-    assert_int_equal(count, 30);
+    assert_int_equal(count, 35);
 }
 
 static void defaults_are_as_documented(void **state)

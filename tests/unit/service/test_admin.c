@@ -27,9 +27,9 @@ static void expect_names(const Holdfast__V1__ListLocksResponse *page, const char
                          const char *next)
 {
     char all[256] = "";
+    size_t length = 0;
     for (size_t i = 0; i < page->n_locks; i++) {
-        strcat(all, page->locks[i]->key);
-        strcat(all, " ");
+        length += (size_t)snprintf(all + length, sizeof(all) - length, "%s ", page->locks[i]->key);
     }
     assert_string_equal(all, names);
     assert_string_equal(page->next_page_token, next);
