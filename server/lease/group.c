@@ -338,7 +338,7 @@ static void adopt(struct group *group, struct lease *lease, const struct lease_a
     group->lease = lease;
     group->plan = create_plan(&name, 1, ask);
     group->plan->leases[0] = lease;
-    wheel_set(group->keeper->wheel, &group->plan->news, now_us);
+    wheel_set(group->keeper->wheel, &group->plan->news, KEEPER_AT_ONCE_US);
     lease_adopt(lease, ask, &group->holder, now_us);
 }
 

@@ -82,7 +82,6 @@ static void fill(struct tenure *tenure, enum store_verb verb)
     const struct lease *lease = tenure->lease;
     op->verb = verb;
     op->fence = tenure->fence;
-    op->token = (struct id128){0};
     op->label = NULL;
     op->label_length = 0;
     op->value_length = 0;
@@ -95,6 +94,8 @@ static void fill(struct tenure *tenure, enum store_verb verb)
         op->label_length = lease->label_length;
         op->value = lease->text == NULL ? NULL : lease->text + lease->label_length;
         op->value_length = lease->value_length;
+    } else if (verb == STORE_RENEW) {
+        op->token = (struct id128){0}; /* nobody may resume what is between two leases */
     }
 }
 
@@ -136,7 +137,7 @@ static void settle(struct tenure *tenure, int64_t now_us)
 }
 
 /* Nothing but the end is to come. */
-static void begin_end(struct tenure *tenure, int64_t now_us)
+static void begin_end(struct tenure *tenure)
 {
     struct lock *lock = tenure->lock;
     wheel_clear(tenure->keeper->wheel, &tenure->timer);
@@ -145,7 +146,7 @@ static void begin_end(struct tenure *tenure, int64_t now_us)
         lock->owned = NULL;
     }
     if (lock->queue != NULL) {
-        lock_post(tenure->keeper, lock, now_us);
+        lock_post(tenure->keeper, lock);
     }
 }
 
@@ -159,7 +160,7 @@ static void start_release(struct tenure *tenure, int64_t now_us)
 void tenure_end(struct tenure *tenure, int64_t now_us)
 {
     CHECK(tenure->lease == NULL);
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     if (tenure->leaving == NULL) {
         settle(tenure, now_us);
     } else if (operation_stop(&tenure->operation)) {
@@ -218,7 +219,7 @@ static void lose(struct tenure *tenure, enum lease_loss loss, int64_t now_us)
         tenure->close_ms = lease->lock_delay_ms;
         drop_lease(tenure);
     }
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     settle(tenure, now_us);
     if (lease != NULL) {
         lease_lose(lease, loss, now_us);
@@ -359,13 +360,13 @@ static void grant(struct tenure *tenure, struct lease *lease, int64_t since_ms, 
 {
     struct lock *lock = tenure->lock;
     if (lease->is_queued) {
-        queue_remove(tenure->keeper, lock, lease, now_us);
+        queue_remove(tenure->keeper, lock, lease);
     }
     set_lease(tenure, lease);
     tenure->grants++;
     arm(tenure);
     if (lock->queue != NULL && lock->owned == NULL) {
-        lock_post(tenure->keeper, lock, now_us); /* the next may ask */
+        lock_post(tenure->keeper, lock); /* the next may ask */
     }
     lease_grant(lease, tenure->fence, since_ms, now_us);
 }
@@ -462,10 +463,10 @@ static void refuse(struct tenure *tenure, const struct store_result *result, int
     struct lease *lease = tenure->lease;
     struct lock *lock = tenure->lock;
     if (lease->is_queued) {
-        queue_remove(tenure->keeper, lock, lease, now_us);
+        queue_remove(tenure->keeper, lock, lease);
     }
     drop_lease(tenure);
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     settle(tenure, now_us);
     lease_refuse(lease, result, now_us);
 }
@@ -475,7 +476,7 @@ static void withdraw_follower(struct tenure *tenure, int64_t now_us)
 {
     tenure->lease->was_refused = true;
     drop_lease(tenure);
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     settle(tenure, now_us);
 }
 
@@ -677,7 +678,7 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
     }
     if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0 &&
         !is_resumable) {
-        lock_post(tenure->keeper, tenure->lock, now_us);
+        lock_post(tenure->keeper, tenure->lock);
     } else {
         tenure_end(tenure, now_us);
     }
@@ -705,7 +706,7 @@ void tenure_take_back(struct tenure *tenure, int64_t now_us)
         set_lease(tenure, next);
         return;
     }
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     settle(tenure, now_us);
 }
 
