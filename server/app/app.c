@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "app/drain.h"
+#include "app/fleet_scan.h"
 #include "app/lag_watch.h"
 #include "app/notify.h"
 #include "app/reload.h"
@@ -43,6 +44,7 @@ struct app {
     bool has_redis_url;
     struct redis_store *store;
     struct keeper *keeper;
+    struct fleet_source fleet;
     struct services services;
     struct tls *tls;
     struct listener **listeners;
@@ -258,7 +260,9 @@ static void start_services(struct app *app)
         .message_bytes_max = (size_t)options->max_message_size,
         .leases_max = (size_t)options->max_leases,
         .waiters_max = (size_t)options->max_waiters,
+        .fleet = &app->fleet,
     };
+    fleet_scan_init(&app->fleet, app->store);
     app->keeper = keeper_create(&keeper_config, redis_store_port(app->store), loop_wheel(app->loop),
                                 &app->metrics);
     services_init(&app->services, &config, app->loop, app->keeper, &app->metrics);

@@ -14,19 +14,21 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+struct fleet_source;
 struct release;
 struct session;
 TAILQ_HEAD(session_list, session);
 
 struct services_config {
     int64_t default_ttl_ms;
-    size_t sessions_max;       /* option max-connections */
-    size_t calls_max;          /* max-calls: in flight, all connections together */
-    size_t session_calls_max;  /* max-calls-per-connection */
-    size_t session_leases_max; /* max-leases-per-connection */
-    size_t message_bytes_max;  /* max-message-size: of one request message */
-    size_t leases_max;         /* max-leases: the keeper's limit, for the refusal's text */
-    size_t waiters_max;        /* max-waiters: likewise */
+    size_t sessions_max;              /* option max-connections */
+    size_t calls_max;                 /* max-calls: in flight, all connections together */
+    size_t session_calls_max;         /* max-calls-per-connection */
+    size_t session_leases_max;        /* max-leases-per-connection */
+    size_t message_bytes_max;         /* max-message-size: of one request message */
+    size_t leases_max;                /* max-leases: the keeper's limit, for the refusal's text */
+    size_t waiters_max;               /* max-waiters: likewise */
+    const struct fleet_source *fleet; /* see service/fleet.h; outlives the services; may be NULL */
 };
 
 struct services {
