@@ -41,8 +41,6 @@ static const char exit_codes[] =
     "  127  run, elect: the command is not found\n"
     "Any of them may also be the own code of the command that run or elect starts, 69, 75 and 76\n"
     "too; what comes from holdfast comes with a line on standard error.\n";
-what comes from\n "
-                  "holdfast comes with a line on standard error.\n";
 
 static const char overview_examples[] =
     "\n"
