@@ -76,7 +76,7 @@ static void on_due(struct timer *timer, int64_t now_us)
         lock_settle(keeper, lock, now_us);
     }
     if (!TAILQ_EMPTY(&keeper->due)) {
-        wheel_set(keeper->wheel, timer, now_us);
+        wheel_set(keeper->wheel, timer, KEEPER_AT_ONCE_US);
     }
 }
 

@@ -20,6 +20,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+/* A due time in the past: the next run of the wheel, however soon, instead of the next tick. */
+#define KEEPER_AT_ONCE_US ((int64_t)0)
+
 struct watched;
 
 LIST_HEAD(errand_list, errand);

@@ -156,7 +156,7 @@ static void cancel(struct lease *lease, int64_t now_us)
 {
     wheel_clear(lease->keeper->wheel, &lease->timer);
     if (lease->is_queued) {
-        queue_remove(lease->keeper, lease->lock, lease, now_us);
+        queue_remove(lease->keeper, lease->lock, lease);
     }
     if (lease->tenure != NULL) {
         tenure_take_back(lease->tenure, now_us);
@@ -419,7 +419,7 @@ static void start(struct lease *lease, enum store_verb verb, int64_t now_us)
 {
     struct lock *lock = lease->lock;
     if (verb == STORE_ACQUIRE && lease->wait_until_us != 0) {
-        queue_push(lease->keeper, lock, lease, now_us);
+        queue_push(lease->keeper, lock, lease);
         wheel_set(lease->keeper->wheel, &lease->timer, lease->wait_until_us);
         lock_ask(lock, now_us);
     } else {

@@ -40,16 +40,14 @@ static bool is_unused(const struct lock *lock)
     return LIST_EMPTY(&lock->tenures) && lock->leases == 0;
 }
 
-void lock_post(struct keeper *keeper, struct lock *lock, int64_t now_us)
+void lock_post(struct keeper *keeper, struct lock *lock)
 {
     if (lock->is_due) {
         return;
     }
     lock->is_due = true;
     TAILQ_INSERT_TAIL(&keeper->due, lock, due);
-    if (!timer_is_set(&keeper->due_timer)) {
-        wheel_set(keeper->wheel, &keeper->due_timer, now_us);
-    }
+    wheel_set(keeper->wheel, &keeper->due_timer, KEEPER_AT_ONCE_US);
 }
 
 static bool is_reader(const struct lease *lease)
@@ -107,7 +105,7 @@ void lock_settle(struct keeper *keeper, struct lock *lock, int64_t now_us)
     TAILQ_REMOVE(&keeper->due, lock, due);
     lock->is_due = false;
     if (lock->owned != NULL && lock->owned->lease == NULL && lock->owned->state == TENURE_HELD) {
-        lock_post(keeper, lock, now_us); /* given back while it was handed on */
+        lock_post(keeper, lock); /* given back while it was handed on */
     }
     lock_discard_unused(keeper, lock);
 }

@@ -48,7 +48,7 @@ struct lock *lock_obtain(struct lock_table *table, const char *key, size_t key_l
 size_t lock_key_length(const struct lock *lock);
 
 /* Has the lock looked at soon, from outside of what its caller is doing. */
-void lock_post(struct keeper *keeper, struct lock *lock, int64_t now_us);
+void lock_post(struct keeper *keeper, struct lock *lock);
 
 /* Does what is to be done: hands on what is ours, asks for whoever waits, frees the lock if nothing
  * is left of it. */

@@ -57,7 +57,8 @@ static bool search_party(struct search *search, struct lease_party *party)
     return false;
 }
 
-/* Whether the circle closes through this blocker. Only a party in between makes it one. */
+/* Whether the circle closes through this blocker: it must be one of the origin's that holds a lock,
+ * for another that only waits gets along without it; and only a party in between makes a circle. */
 static bool search_blocker(struct search *search, const struct wait *wait,
                            const struct lease *blocker, bool holds)
 {
@@ -68,7 +69,8 @@ static bool search_blocker(struct search *search, const struct wait *wait,
     search->leases_left--;
     search->links[search->depth] = (struct link){wait->lock, party, holds};
     search->depth++;
-    const bool is_found = party == search->origin ? search->depth > 1 : search_party(search, party);
+    const bool is_closed = party == search->origin;
+    const bool is_found = is_closed ? holds && search->depth > 1 : search_party(search, party);
     if (!is_found) {
         search->depth--;
     }

@@ -74,7 +74,7 @@ static void on_news(struct timer *timer, int64_t now_us)
     if (tells_all) {
         queue->told_us = now_us;
     }
-    lock_post(queue->keeper, queue->lock, now_us); /* so that nobody frees it meanwhile */
+    lock_post(queue->keeper, queue->lock); /* so that nobody frees it meanwhile */
     queue->is_telling = true;
     tell_from_cursor(queue, aim_cursor(queue, tells_all), &result, now_us);
     queue->is_telling = false;
@@ -94,7 +94,7 @@ static struct queue *create(struct keeper *keeper, struct lock *lock)
     return queue;
 }
 
-void queue_push(struct keeper *keeper, struct lock *lock, struct lease *lease, int64_t now_us)
+void queue_push(struct keeper *keeper, struct lock *lock, struct lease *lease)
 {
     struct queue *queue = lock->queue != NULL ? lock->queue : create(keeper, lock);
     CHECK(!lease->is_queued);
@@ -105,10 +105,10 @@ void queue_push(struct keeper *keeper, struct lock *lock, struct lease *lease, i
     if (lease->party != NULL) {
         LIST_INSERT_HEAD(&lease->party->waits, lease, wait);
     }
-    wheel_set(keeper->wheel, &queue->news, now_us);
+    wheel_set(keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
 }
 
-void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease, int64_t now_us)
+void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease)
 {
     struct queue *queue = lock->queue;
     CHECK(lease->is_queued);
@@ -128,7 +128,7 @@ void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease,
         }
     } else if (!timer_is_set(&queue->news)) {
         const int64_t next_us = queue->told_us + NEWS_INTERVAL_US;
-        wheel_set(keeper->wheel, &queue->news, next_us > now_us ? next_us : now_us);
+        wheel_set(keeper->wheel, &queue->news, next_us);
     }
 }
 
@@ -156,7 +156,7 @@ void queue_note_holder(struct queue *queue, const struct store_holder *holder, i
     }
     queue->seen_us = now_us;
     if (!timer_is_set(&queue->news)) {
-        wheel_set(queue->keeper->wheel, &queue->news, now_us);
+        wheel_set(queue->keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
     }
 }
 

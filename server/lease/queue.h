@@ -36,10 +36,10 @@ struct queue {
 };
 
 /* Appends a lease to the lock's queue, making that. */
-void queue_push(struct keeper *keeper, struct lock *lock, struct lease *lease, int64_t now_us);
+void queue_push(struct keeper *keeper, struct lock *lock, struct lease *lease);
 
 /* Takes a lease out, and frees the queue if it was the last. */
-void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease, int64_t now_us);
+void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease);
 
 /* How many wait; NULL has none. */
 size_t queue_count(const struct queue *queue);

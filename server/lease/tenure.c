@@ -82,7 +82,6 @@ static void fill(struct tenure *tenure, enum store_verb verb)
     const struct lease *lease = tenure->lease;
     op->verb = verb;
     op->fence = tenure->fence;
-    op->token = (struct id128){0};
     op->label = NULL;
     op->label_length = 0;
     op->value_length = 0;
@@ -95,6 +94,8 @@ static void fill(struct tenure *tenure, enum store_verb verb)
         op->label_length = lease->label_length;
         op->value = lease->text == NULL ? NULL : lease->text + lease->label_length;
         op->value_length = lease->value_length;
+    } else if (verb == STORE_RENEW) {
+        op->token = (struct id128){0}; /* nobody may resume what is between two leases */
     }
 }
 
@@ -124,8 +125,8 @@ static void settle(struct tenure *tenure, int64_t now_us)
     if (!operation_stop(&tenure->operation)) {
         return; /* its answer brings us back here */
     }
-    if (tenure->leaves_grant && !tenure->operation.may_be_queued) {
-        tenure_destroy(tenure);
+    if (tenure->leaves_grant) {
+        tenure_destroy(tenure); /* an entry in the queue, too: a retry elsewhere has the same id */
         return;
     }
     fill(tenure, STORE_RELEASE);
@@ -136,7 +137,7 @@ static void settle(struct tenure *tenure, int64_t now_us)
 }
 
 /* Nothing but the end is to come. */
-static void begin_end(struct tenure *tenure, int64_t now_us)
+static void begin_end(struct tenure *tenure)
 {
     struct lock *lock = tenure->lock;
     wheel_clear(tenure->keeper->wheel, &tenure->timer);
@@ -145,7 +146,7 @@ static void begin_end(struct tenure *tenure, int64_t now_us)
         lock->owned = NULL;
     }
     if (lock->queue != NULL) {
-        lock_post(tenure->keeper, lock, now_us);
+        lock_post(tenure->keeper, lock);
     }
 }
 
@@ -159,7 +160,7 @@ static void start_release(struct tenure *tenure, int64_t now_us)
 void tenure_end(struct tenure *tenure, int64_t now_us)
 {
     CHECK(tenure->lease == NULL);
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     if (tenure->leaving == NULL) {
         settle(tenure, now_us);
     } else if (operation_stop(&tenure->operation)) {
@@ -218,7 +219,7 @@ static void lose(struct tenure *tenure, enum lease_loss loss, int64_t now_us)
         tenure->close_ms = lease->lock_delay_ms;
         drop_lease(tenure);
     }
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     settle(tenure, now_us);
     if (lease != NULL) {
         lease_lose(lease, loss, now_us);
@@ -359,13 +360,13 @@ static void grant(struct tenure *tenure, struct lease *lease, int64_t since_ms, 
 {
     struct lock *lock = tenure->lock;
     if (lease->is_queued) {
-        queue_remove(tenure->keeper, lock, lease, now_us);
+        queue_remove(tenure->keeper, lock, lease);
     }
     set_lease(tenure, lease);
     tenure->grants++;
     arm(tenure);
     if (lock->queue != NULL && lock->owned == NULL) {
-        lock_post(tenure->keeper, lock, now_us); /* the next may ask */
+        lock_post(tenure->keeper, lock); /* the next may ask */
     }
     lease_grant(lease, tenure->fence, since_ms, now_us);
 }
@@ -417,6 +418,7 @@ static void grant_next(struct tenure *tenure, struct lease *lease, int64_t now_u
     tenure->fence++;
     tenure->is_dirty = true;
     tenure->is_synced = false;
+    tenure->is_at_risk = false; /* the next one has yet to hear of it */
     tenure->deadline_us = earlier(tenure->deadline_us, now_us + lease_validity_us(lease->ttl_ms));
     if (lease->grace_ms > 0 || lease->value_length > 0) {
         tenure->written_us = now_us - WRITE_INTERVAL_US; /* others are to see it at once */
@@ -461,10 +463,10 @@ static void refuse(struct tenure *tenure, const struct store_result *result, int
     struct lease *lease = tenure->lease;
     struct lock *lock = tenure->lock;
     if (lease->is_queued) {
-        queue_remove(tenure->keeper, lock, lease, now_us);
+        queue_remove(tenure->keeper, lock, lease);
     }
     drop_lease(tenure);
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     settle(tenure, now_us);
     lease_refuse(lease, result, now_us);
 }
@@ -474,7 +476,7 @@ static void withdraw_follower(struct tenure *tenure, int64_t now_us)
 {
     tenure->lease->was_refused = true;
     drop_lease(tenure);
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     settle(tenure, now_us);
 }
 
@@ -571,11 +573,13 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
         on_blocked(tenure, result, now_us);
         break;
     case STORE_UNAVAILABLE:
-        if (tenure->operation.op.wants_queue && tenure->operation.op.verb == STORE_ACQUIRE) {
+        if (!tenure->lease->is_queued) {
+            refuse(tenure, result, now_us);
+        } else if (tenure->operation.op.wants_queue) {
             ask(tenure, STORE_ACQUIRE, now_us); /* nothing that was sent is in force any more */
-            break;
+        } else {
+            withdraw_follower(tenure, now_us);
         }
-        refuse(tenure, result, now_us);
         break;
     case STORE_NOT_HELD:
     case STORE_WRONG_TYPE:
@@ -662,6 +666,8 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
 {
     struct lease *lease = tenure->lease;
     CHECK(tenure_is_held(tenure));
+    /* Somebody may have resumed it through another server, or be about to: only the store knows. */
+    const bool is_resumable = lease->grace_ms > 0;
     tenure->close_ms = is_unclean ? lease->lock_delay_ms : 0;
     drop_lease(tenure);
     if (leaving != NULL) {
@@ -670,8 +676,9 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
         leaving->tenure = tenure;
         recount(tenure);
     }
-    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0) {
-        lock_post(tenure->keeper, tenure->lock, now_us);
+    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0 &&
+        !is_resumable) {
+        lock_post(tenure->keeper, tenure->lock);
     } else {
         tenure_end(tenure, now_us);
     }
@@ -699,7 +706,7 @@ void tenure_take_back(struct tenure *tenure, int64_t now_us)
         set_lease(tenure, next);
         return;
     }
-    begin_end(tenure, now_us);
+    begin_end(tenure);
     settle(tenure, now_us);
 }
 

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <holdfast/holdfast.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,10 +89,11 @@ static bool apply(int file, uint64_t fence, bool is_write, uint64_t *count)
     return is_taken;
 }
 
+/* What a holder does takes time. */
 static void work_for(unsigned us)
 {
     const struct timespec pause = {.tv_sec = us / 1000000, .tv_nsec = (long)(us % 1000000) * 1000};
-    (void)nanosleep(&pause, NULL);
+    (void)ppoll(NULL, 0, &pause, NULL);
 }
 
 static void use(const struct holdfast_lease *lease, int file, unsigned lock, unsigned hold_us)
@@ -132,6 +134,11 @@ static void contend(struct holdfast *holdfast, int file, unsigned lock, uint32_t
     holdfast_lease_free(lease);
 }
 
+static unsigned number_of(const char *text)
+{
+    return (unsigned)strtoul(text, NULL, 10);
+}
+
 int main(int count, char **arguments)
 {
     char path[512];
@@ -141,7 +148,7 @@ int main(int count, char **arguments)
         return 64;
     }
     const struct holdfast_options options = {.server = arguments[1]};
-    const unsigned locks = (unsigned)atoi(arguments[4]);
+    const unsigned locks = number_of(arguments[4]);
     (void)snprintf(path, sizeof(path), "%s/%s.log", arguments[2], arguments[3]);
     history = fopen(path, "ae");
     struct holdfast *holdfast = NULL;
@@ -155,10 +162,9 @@ int main(int count, char **arguments)
     for (unsigned lock = 0; lock < locks && lock < 64; lock++) {
         files[lock] = open_resource(arguments[2], lock);
     }
-    unsigned seed = (unsigned)atoi(arguments[3]) * 2654435761U;
+    unsigned seed = number_of(arguments[3]) * 2654435761U;
     for (;;) {
         const unsigned lock = (unsigned)rand_r(&seed) % locks;
-        contend(holdfast, files[lock], lock, (uint32_t)atoi(arguments[5]),
-                (unsigned)atoi(arguments[6]));
+        contend(holdfast, files[lock], lock, number_of(arguments[5]), number_of(arguments[6]));
     }
 }

@@ -18,7 +18,7 @@ def percentile(values, share):
 
 def commands(redis):
     """Calls that clients sent to Redis, by its own count."""
-    text = redis("INFO", "commandstats")
+    text = redis("INFO", "commandstats").decode()
     calls = {}
     for line in text.splitlines():
         if line.startswith("cmdstat_"):

@@ -191,10 +191,10 @@ class Connection:
         self.send_frame(stream_id, REQUEST, 0, self.request_bytes(method, payload, timeout_s, service))
         return Call(self, stream_id, answer)
 
-    def open_stream(self, method, event, timeout_s=None, service=LOCKS):
+    def open_stream(self, method, event, timeout_s=None, service=LOCKS, payload=b""):
         stream_id = self.take_id()
         self.send_frame(
-            stream_id, REQUEST, REMOTE_OPEN, self.request_bytes(method, b"", timeout_s, service)
+            stream_id, REQUEST, REMOTE_OPEN, self.request_bytes(method, payload, timeout_s, service)
         )
         return Stream(self, stream_id, event)
 
@@ -307,9 +307,8 @@ class Client(Connection):
 
     def watch(self, key):
         """A stream of WatchEvents; the first one is not read yet."""
-        stream = self.open_stream("Watch", locks_pb2.WatchEvent)
-        stream.send(locks_pb2.WatchRequest(key=key))
-        return stream
+        payload = locks_pb2.WatchRequest(key=key).SerializeToString()
+        return self.open_stream("Watch", locks_pb2.WatchEvent, payload=payload)
 
     def hold(self, key, ttl_ms=0, **fields):
         """Starts a Hold; the first event is not read yet."""

@@ -293,8 +293,7 @@ static void test_an_abandoned_detached_grant_stays_only_if_it_may_be_retried(voi
 static void test_a_detached_waiter_leaves_the_queue(void **state)
 {
     struct fixture *fixture = *state;
-    const struct id128 token = id128_random();
-    struct lease *lease = ask_detached(fixture, &token);
+    struct lease *lease = ask_detached(fixture, NULL);
     fixture_answer_with(fixture, fixture_only_op(fixture), queued, 0);
     lease_revoke(lease, fixture->now_us);
     fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_NOT_HELD, 0);
