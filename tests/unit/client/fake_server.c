@@ -364,6 +364,25 @@ void fake_respond(int connection, uint32_t stream_id, const ProtobufCMessage *me
     send_response(connection, stream_id, &response);
 }
 
+void fake_respond_large(int connection, uint32_t stream_id, const ProtobufCMessage *message)
+{
+    Ttrpc__Response response = TTRPC__RESPONSE__INIT;
+    uint8_t *payload = malloc(protobuf_c_message_get_packed_size(message) + 1);
+    REQUIRE(payload != NULL);
+    response.payload.len = protobuf_c_message_pack(message, payload);
+    response.payload.data = payload;
+    size_t length = ttrpc__response__get_packed_size(&response);
+    uint8_t *bytes = malloc(TTRPC_HEADER_SIZE + length);
+    REQUIRE(bytes != NULL);
+    const struct ttrpc_header header = {
+        .length = (uint32_t)length, .stream_id = stream_id, .type = TTRPC_RESPONSE};
+    ttrpc_header_encode(&header, bytes);
+    (void)ttrpc__response__pack(&response, bytes + TTRPC_HEADER_SIZE);
+    fake_write(connection, bytes, TTRPC_HEADER_SIZE + length);
+    free(payload);
+    free(bytes);
+}
+
 void fake_respond_status(int connection, uint32_t stream_id, int code, const char *text)
 {
     char copy[512];

@@ -108,6 +108,8 @@ void fake_send_end(int connection, uint32_t stream_id);
 Ttrpc__Request *fake_read_request(int connection, const char *method, struct fake_frame *frame);
 
 void fake_respond(int connection, uint32_t stream_id, const ProtobufCMessage *message);
+/* For answers of any size. */
+void fake_respond_large(int connection, uint32_t stream_id, const ProtobufCMessage *message);
 void fake_respond_status(int connection, uint32_t stream_id, int code, const char *text);
 
 /* A lease on `key` with FAKE_FENCE and FAKE_TTL_MS; points into its arguments. */
