@@ -295,11 +295,10 @@ int64_t sim_redis_time_us(const struct sim_redis *redis)
     return redis_steady_us(redis) + redis->wall_offset_us;
 }
 
-int64_t sim_redis_window_us(struct sim_redis *redis)
+int64_t sim_redis_window_end_us(struct sim_redis *redis)
 {
     check_incarnation(redis);
-    const int64_t left_us = redis->data.recovery_until_us - redis_steady_us(redis);
-    return left_us > 0 ? left_us : 0;
+    return redis_is_recovering(redis) ? redis->data.recovery_until_us : 0;
 }
 
 /* Whether another grant holds the lock than before, as far as a watch would show. */
