@@ -241,7 +241,14 @@ static void start_store(struct app *app)
 static void start_services(struct app *app)
 {
     const struct app_options *options = app->options;
-    const struct keeper_config keeper_config = {.leases_max = (size_t)options->max_leases};
+    const bool is_strict = options->fairness == APP_FAIRNESS_STRICT;
+    const struct keeper_config keeper_config = {
+        .leases_max = (size_t)options->max_leases,
+        .waiters_max = (size_t)options->max_waiters,
+        .handoff_run_max = is_strict ? 1 : (uint32_t)options->handoff_run_max,
+        .handoff_run_ms = options->handoff_run_ms,
+        .finds_deadlocks = options->deadlock_check,
+    };
     const struct services_config config = {
         .default_ttl_ms = options->default_ttl_ms,
         .sessions_max = (size_t)options->max_connections,
@@ -250,6 +257,7 @@ static void start_services(struct app *app)
         .session_leases_max = (size_t)options->max_leases_per_connection,
         .message_bytes_max = (size_t)options->max_message_size,
         .leases_max = (size_t)options->max_leases,
+        .waiters_max = (size_t)options->max_waiters,
     };
     app->keeper = keeper_create(&keeper_config, redis_store_port(app->store), loop_wheel(app->loop),
                                 &app->metrics);

@@ -43,6 +43,12 @@ struct log_field;
     X(redis_operations, "lease operations sent to Redis")                                          \
     X(redis_unknown, "lease operations whose answer was lost or late")                             \
     X(redis_script_reloads, "batches sent again in full because Redis had forgotten the script")   \
+    X(redis_subscribes, "times this server began to hear messages from Redis")                     \
+    X(redis_unsubscribes, "times it ceased to")                                                    \
+    X(redis_messages, "messages from Redis")                                                       \
+    X(redis_messages_ignored, "messages from Redis that were too long or made no sense")           \
+    X(redis_watches_now, "locks whose changes this server hears of")                               \
+    X(redis_watches_refused, "locks whose changes it does not, because a limit was reached")       \
     X(redis_operations_now, "lease operations waiting or in flight")                               \
     X(embedded_restarts, "times the embedded Redis was started again")
 

@@ -95,9 +95,11 @@ static void give_up(struct group *group, int64_t now_us)
     }
 }
 
-static void refuse(struct group *group, const struct store_result *result, int64_t now_us)
+static void refuse(struct group *group, const struct store_result *result,
+                   const struct keeper_problem *problem, int64_t now_us)
 {
-    const struct lease_report report = {.event = LEASE_EVENT_REFUSED, .result = result};
+    const struct lease_report report = {
+        .event = LEASE_EVENT_REFUSED, .result = result, .problem = problem};
     give_up(group, now_us);
     end(group, &report, now_us);
 }
@@ -119,7 +121,7 @@ static void refuse_for_problem(struct group *group, const struct keeper_problem 
         result.detail = problem->text;
         break;
     }
-    refuse(group, &result, now_us);
+    refuse(group, &result, problem, now_us);
 }
 
 /* Asks for the next lock of several. */
@@ -155,7 +157,7 @@ static void on_lost(struct group *group, const struct lease_report *report, int6
         .code = STORE_UNAVAILABLE,
         .detail = "a lock that was had already was lost while waiting for the next"};
     if (!group->is_granted) {
-        refuse(group, &failed, now_us);
+        refuse(group, &failed, NULL, now_us);
         return;
     }
     give_up(group, now_us);
@@ -194,7 +196,7 @@ static void on_event(struct lease_holder *holder, struct lease *lease,
         break;
     case LEASE_EVENT_REFUSED:
         forget(group, lease);
-        refuse(group, report->result, now_us);
+        refuse(group, report->result, NULL, now_us);
         break;
     case LEASE_EVENT_LOST:
         forget(group, lease);
@@ -452,4 +454,9 @@ struct group_holder *group_holder(const struct group *group)
 const char *group_concerned(const struct group *group, size_t *length)
 {
     return lease_key(group->concerned, length);
+}
+
+const struct lease *group_concerned_lease(const struct group *group)
+{
+    return group->concerned;
 }

@@ -64,11 +64,15 @@ enum lease_loss {
     LEASE_LOSS_RESUMED,  /* somebody came with its token and resumed it here */
 };
 
+struct keeper_problem;
+
 struct lease_report {
     enum lease_event event;
     enum lease_loss loss;              /* LOST */
     size_t position;                   /* QUEUED: 1 is the next among the waiters of this server */
     const struct store_result *result; /* QUEUED, REFUSED; valid only during the callback */
+    const struct keeper_problem *problem; /* REFUSED, of a group: a later lock of it was refused
+                                             before anything was asked; else NULL */
 };
 
 /* Who a lease reports to; embedded in the service's binding. Never called from inside a keeper_ or

@@ -114,7 +114,7 @@ static void look_again_at(struct watched *watched, const struct store_holder *ho
                           int64_t now_us)
 {
     int64_t again_us = CLOCK_NEVER;
-    if (holder->is_held && holder->remaining_us >= 0) {
+    if ((holder->is_held || holder->is_closed) && holder->remaining_us >= 0) {
         again_us = now_us + holder->remaining_us + CLOCK_US_PER_MS;
     }
     wheel_set(watched->keeper->wheel, &watched->timer, again_us);

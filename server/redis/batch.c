@@ -14,9 +14,18 @@
 #define REGISTER_KEY "holdfast:register"
 
 #define NUMBER_SIZE      ((size_t)24) /* any 64-bit number in decimal, with its NUL */
-#define CALL_NUMBERS     ((size_t)3)  /* key count, not_after_us, recovery_window_us */
-#define OP_NUMBERS       ((size_t)2)  /* at most: fence, ttl_ms */
+#define CALL_NUMBERS     ((size_t)4)  /* key count, not_after_us, recovery_window_us, watch_us */
+#define OP_NUMBERS       ((size_t)1)  /* at most: how long the lock is held */
 #define REMAINING_MS_MAX (INT64_MAX / CLOCK_US_PER_MS)
+
+/* What an operation asks for beyond the plain case, in one argument. */
+#define OPTIONS_SIZE_MAX ((size_t)64)
+
+/* In a holder's flags. */
+#define HOLDER_FOREIGN   ((int64_t)1)
+#define HOLDER_CLOSED    ((int64_t)2)
+#define HOLDER_SHARED    ((int64_t)4)
+#define HOLDER_FLAGS_ALL ((int64_t)7)
 
 static void put(struct batch *batch, const void *bytes, size_t length)
 {
@@ -56,41 +65,152 @@ static void put_key(struct batch *batch, const struct batch_call *call, const st
     put(batch, key, length);
 }
 
-/* The first `size` bytes of the lock's value; all of it when size is LOCK_VALUE_SIZE_MAX. */
-static void put_value(struct batch *batch, const struct store_op *op, size_t size)
+/* What goes into the record of a grant to the operation's owner. */
+static struct lock_value value_of(const struct store_op *op)
 {
-    struct lock_value value = {
+    return (struct lock_value){
         .tenure = op->tenure,
         .token = op->token,
         .fence = op->fence,
         .since_ms = op->since_ms,
         .label = op->label,
         .label_length = op->label_length,
+        .value = op->value,
+        .value_length = op->value_length,
     };
-    char *bytes = claim(batch, LOCK_VALUE_SIZE_MAX);
-    size_t whole = lock_value_encode(&value, (uint8_t *)bytes);
-    put(batch, bytes, whole < size ? whole : size);
 }
 
-static void put_operation(struct batch *batch, const struct store_op *op)
+/* Writes the record and returns where it is. */
+static const char *claim_record(struct batch *batch, const struct store_op *op, size_t *size)
+{
+    struct lock_value value = value_of(op);
+    *size = lock_value_size(&value);
+    char *bytes = claim(batch, *size);
+    lock_value_encode(&value, (uint8_t *)bytes);
+    return bytes;
+}
+
+/* The options argument while it is written. */
+struct options {
+    struct batch *batch;
+    char *bytes;
+    size_t length;
+};
+
+static struct options options_begin(struct batch *batch)
+{
+    return (struct options){.batch = batch, .bytes = claim(batch, OPTIONS_SIZE_MAX)};
+}
+
+static void options_bytes(struct options *options, const void *bytes, size_t length)
+{
+    CHECK(length <= OPTIONS_SIZE_MAX - options->length);
+    memcpy(options->bytes + options->length, bytes, length);
+    options->length += length;
+}
+
+static void options_u8(struct options *options, uint8_t number)
+{
+    options_bytes(options, &number, 1);
+}
+
+static void options_u32(struct options *options, uint32_t number)
+{
+    uint8_t bytes[] = {(uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8),
+                       (uint8_t)number};
+    options_bytes(options, bytes, sizeof(bytes));
+}
+
+/* The server's id comes last. */
+static void options_put(struct options *options, const struct batch_call *call)
+{
+    options_bytes(options, call->server_id, BATCH_SERVER_ID_LENGTH);
+    put(options->batch, options->bytes, options->length);
+}
+
+static uint8_t mode_of(const struct store_op *op)
+{
+    return op->mode == STORE_SHARED ? 1 : 0;
+}
+
+static void put_acquire(struct batch *batch, const struct batch_call *call,
+                        const struct store_op *op)
+{
+    size_t size = 0;
+    const char *record = claim_record(batch, op, &size);
+    put_text(batch, "ACQUIRE");
+    put(batch, record, LOCK_VALUE_GRANT_SIZE);
+    put(batch, record + LOCK_VALUE_STAMP_SIZE, size - LOCK_VALUE_STAMP_SIZE);
+    put_number(batch, op->ttl_ms + op->lock_delay_ms);
+    if (op->mode != STORE_SHARED && !op->wants_queue && op->fence_block == 0) {
+        put_text(batch, "");
+        return;
+    }
+    struct options options = options_begin(batch);
+    options_u8(&options, mode_of(op));
+    options_u8(&options, op->wants_queue ? 1 : 0);
+    options_u32(&options, op->limit);
+    options_u32(&options, op->fence_block);
+    options_u32(&options, (uint32_t)(op->ttl_ms < STORE_GRANT_MS ? op->ttl_ms : STORE_GRANT_MS));
+    options_put(&options, call);
+}
+
+static void put_renew(struct batch *batch, const struct batch_call *call, const struct store_op *op)
+{
+    CHECK(op->fence < LOCK_VALUE_NUMBER_LIMIT);
+    size_t size = 0;
+    const char *record = claim_record(batch, op, &size);
+    put_text(batch, "RENEW");
+    put(batch, record, size);
+    put_number(batch, op->ttl_ms + op->lock_delay_ms);
+    if (op->mode != STORE_SHARED && op->fence_block == 0) {
+        put_text(batch, "");
+        return;
+    }
+    struct options options = options_begin(batch);
+    options_u8(&options, mode_of(op));
+    options_u32(&options, op->fence_block);
+    options_put(&options, call);
+}
+
+static void put_release(struct batch *batch, const struct batch_call *call,
+                        const struct store_op *op)
+{
+    put_text(batch, "RELEASE");
+    char *owner = claim(batch, LOCK_VALUE_OWNER_SIZE);
+    owner[0] = (char)LOCK_VALUE_VERSION;
+    memcpy(owner + 1, op->tenure.bytes, ID128_SIZE);
+    owner[LOCK_VALUE_OWNER_SIZE - 1] = 0;
+    put(batch, owner, LOCK_VALUE_OWNER_SIZE);
+    if (op->mode == STORE_EXCLUSIVE && !op->wants_queue && op->lock_delay_ms == 0) {
+        put_text(batch, "");
+        return;
+    }
+    struct options options = options_begin(batch);
+    options_u8(&options, op->wants_queue ? 1 : 0);
+    options_u32(&options, op->lock_delay_ms);
+    options_bytes(&options, op->token.bytes, ID128_SIZE);
+    options_put(&options, call);
+}
+
+static void put_operation(struct batch *batch, const struct batch_call *call,
+                          const struct store_op *op)
 {
     switch (op->verb) {
     case STORE_ACQUIRE:
-        put_text(batch, "ACQUIRE");
-        put_value(batch, op, LOCK_VALUE_GRANT_SIZE);
-        put(batch, op->label_length > 0 ? op->label : "", op->label_length);
-        put_number(batch, op->ttl_ms);
+        put_acquire(batch, call, op);
         break;
     case STORE_RENEW:
-        CHECK(op->fence < LOCK_VALUE_NUMBER_LIMIT);
-        put_text(batch, "RENEW");
-        put_value(batch, op, LOCK_VALUE_SIZE_MAX);
-        put_number(batch, (int64_t)op->fence);
-        put_number(batch, op->ttl_ms);
+        put_renew(batch, call, op);
         break;
     case STORE_RELEASE:
-        put_text(batch, "RELEASE");
-        put_value(batch, op, LOCK_VALUE_OWNER_SIZE);
+        put_release(batch, call, op);
+        break;
+    case STORE_RESUME:
+        put_text(batch, "RESUME");
+        put(batch, op->tenure.bytes, ID128_SIZE);
+        put(batch, op->token.bytes, ID128_SIZE);
+        put_number(batch, op->ttl_ms + op->lock_delay_ms);
         break;
     case STORE_INSPECT:
         put_text(batch, "INSPECT");
@@ -103,8 +223,10 @@ static void make_room(struct batch *batch, const struct batch_call *call)
 {
     size_t needed = CALL_NUMBERS * NUMBER_SIZE;
     for (size_t i = 0; i < batch->count; i++) {
-        needed += call->key_prefix_length + batch->ops[i]->key_length;
-        needed += LOCK_VALUE_SIZE_MAX + OP_NUMBERS * NUMBER_SIZE;
+        const struct store_op *op = batch->ops[i];
+        needed += call->key_prefix_length + op->key_length;
+        needed += LOCK_VALUE_HEAD_SIZE + op->label_length + op->value_length;
+        needed += OPTIONS_SIZE_MAX + OP_NUMBERS * NUMBER_SIZE;
     }
     if (needed > batch->size) {
         batch->bytes = memory_resize(batch->bytes, needed);
@@ -172,26 +294,53 @@ static bool take_remaining(struct cursor *cursor, int64_t *remaining_us)
     return true;
 }
 
-static bool take_label(struct cursor *cursor, struct store_holder *holder)
+static bool take_u32(struct cursor *cursor, uint32_t *number)
+{
+    int64_t wide = 0;
+    bool is_taken = take_number(cursor, 0, &wide) && wide <= UINT32_MAX;
+    *number = (uint32_t)wide;
+    return is_taken;
+}
+
+/* Bytes, at most `max` of them. */
+static bool take_bytes(struct cursor *cursor, size_t max, const char **bytes, size_t *length)
 {
     const struct redisReply *reply = take(cursor, REDIS_REPLY_STRING);
-    if (reply == NULL || reply->len > LEASE_LABEL_MAX) {
+    if (reply == NULL || reply->len > max) {
         return false;
     }
-    holder->label = reply->str;
-    holder->label_length = reply->len;
+    *bytes = reply->str;
+    *length = reply->len;
     return true;
+}
+
+static bool take_label(struct cursor *cursor, struct store_holder *holder)
+{
+    return take_bytes(cursor, LEASE_LABEL_MAX, &holder->label, &holder->label_length);
+}
+
+static bool take_value(struct cursor *cursor, struct store_holder *holder)
+{
+    return take_bytes(cursor, LEASE_VALUE_MAX, &holder->value, &holder->value_length);
+}
+
+static bool take_holder_flags(struct cursor *cursor, struct store_holder *holder)
+{
+    int64_t flags = 0;
+    bool is_taken = take_number(cursor, 0, &flags) && flags <= HOLDER_FLAGS_ALL;
+    holder->is_held = true;
+    holder->is_foreign = (flags & HOLDER_FOREIGN) != 0;
+    holder->is_closed = (flags & HOLDER_CLOSED) != 0;
+    holder->mode = (flags & HOLDER_SHARED) != 0 ? STORE_SHARED : STORE_EXCLUSIVE;
+    holder->holders = 1;
+    return is_taken;
 }
 
 static bool take_holder(struct cursor *cursor, struct store_holder *holder)
 {
-    int64_t is_foreign = 0;
-    bool is_taken = take_number(cursor, 0, &is_foreign) && take_fence(cursor, 0, &holder->fence) &&
-                    take_number(cursor, 0, &holder->since_ms) &&
-                    take_remaining(cursor, &holder->remaining_us) && take_label(cursor, holder);
-    holder->is_held = true;
-    holder->is_foreign = is_foreign != 0;
-    return is_taken;
+    return take_holder_flags(cursor, holder) && take_u32(cursor, &holder->holders) &&
+           take_fence(cursor, 0, &holder->fence) && take_number(cursor, 0, &holder->since_ms) &&
+           take_remaining(cursor, &holder->remaining_us) && take_label(cursor, holder);
 }
 
 /* What every verb may answer. */
@@ -212,19 +361,38 @@ static bool take_refusal(struct cursor *cursor, const char *word, struct store_r
     return false;
 }
 
-static bool take_acquire(struct cursor *cursor, const char *word, struct store_result *result)
+/* For who asked for a block of fences. */
+static bool take_block(struct cursor *cursor, const struct store_op *op,
+                       struct store_result *result)
+{
+    return op->fence_block == 0 ||
+           (take_fence(cursor, 0, &result->fence_end) && take_u32(cursor, &result->waiting));
+}
+
+static bool take_recovering(struct cursor *cursor, struct store_result *result)
+{
+    result->code = STORE_RECOVERING;
+    return take_number(cursor, 0, &result->retry_after_us);
+}
+
+static bool take_acquire(struct cursor *cursor, const char *word, const struct store_op *op,
+                         struct store_result *result)
 {
     if (strcmp(word, "OK") == 0) {
         result->code = STORE_OK;
-        return take_fence(cursor, 1, &result->fence) && take_number(cursor, 0, &result->since_ms);
+        return take_fence(cursor, 1, &result->fence) && take_number(cursor, 0, &result->since_ms) &&
+               take_block(cursor, op, result);
     }
     if (strcmp(word, "BUSY") == 0) {
         result->code = STORE_BUSY;
         return take_holder(cursor, &result->holder);
     }
+    if (strcmp(word, "QUEUED") == 0) {
+        result->code = STORE_QUEUED;
+        return op->wants_queue && take_holder(cursor, &result->holder);
+    }
     if (strcmp(word, "RECOVERING") == 0) {
-        result->code = STORE_RECOVERING;
-        return take_number(cursor, 0, &result->retry_after_us);
+        return take_recovering(cursor, result);
     }
     return take_refusal(cursor, word, result);
 }
@@ -249,17 +417,43 @@ static bool take_renew(struct cursor *cursor, const char *word, const struct sto
     if (!take_owned(cursor, word, result)) {
         return false;
     }
-    return result->code != STORE_OK || op->fence != 0 || take_fence(cursor, 1, &result->fence);
+    if (result->code != STORE_OK) {
+        return true;
+    }
+    return (op->fence != 0 || take_fence(cursor, 1, &result->fence)) &&
+           take_block(cursor, op, result);
+}
+
+static bool take_resume(struct cursor *cursor, const char *word, struct store_result *result)
+{
+    struct store_holder *holder = &result->holder;
+    if (strcmp(word, "OK") == 0) {
+        result->code = STORE_OK;
+        if (!take_holder_flags(cursor, holder) || holder->is_foreign || holder->is_closed ||
+            !take_fence(cursor, 1, &result->fence) || !take_number(cursor, 0, &result->since_ms) ||
+            !take_label(cursor, holder) || !take_value(cursor, holder)) {
+            return false;
+        }
+        holder->fence = result->fence;
+        holder->since_ms = result->since_ms;
+        return true;
+    }
+    if (strcmp(word, "RECOVERING") == 0) {
+        return take_recovering(cursor, result);
+    }
+    return take_owned(cursor, word, result);
 }
 
 static bool take_inspect(struct cursor *cursor, const char *word, struct store_result *result)
 {
     result->code = STORE_OK;
+    struct store_holder *holder = &result->holder;
     if (strcmp(word, "FREE") == 0) {
-        return true;
+        return take_u32(cursor, &holder->waiting);
     }
     if (strcmp(word, "HELD") == 0) {
-        return take_holder(cursor, &result->holder);
+        return take_holder(cursor, holder) && take_u32(cursor, &holder->waiting) &&
+               take_value(cursor, holder);
     }
     return take_refusal(cursor, word, result);
 }
@@ -274,11 +468,13 @@ static bool take_result(struct cursor *cursor, const struct store_op *op,
     }
     switch (op->verb) {
     case STORE_ACQUIRE:
-        return take_acquire(cursor, word, result);
+        return take_acquire(cursor, word, op, result);
     case STORE_RENEW:
         return take_renew(cursor, word, op, result);
     case STORE_RELEASE:
         return take_owned(cursor, word, result);
+    case STORE_RESUME:
+        return take_resume(cursor, word, result);
     case STORE_INSPECT:
         return take_inspect(cursor, word, result);
     }
@@ -328,8 +524,9 @@ void batch_encode(struct batch *batch, const struct batch_call *call)
     put_text(batch, call->run_id);
     put_number(batch, call->not_after_us);
     put_number(batch, call->recovery_window_us);
+    put_number(batch, call->watch_us);
     for (size_t i = 0; i < batch->count; i++) {
-        put_operation(batch, batch->ops[i]);
+        put_operation(batch, call, batch->ops[i]);
     }
 }
 

@@ -17,8 +17,11 @@
 /* About half a millisecond of Redis. */
 #define BATCH_OPERATIONS_MAX ((size_t)128)
 
-/* Key, verb and at most three arguments for each operation, after what every batch carries. */
-#define BATCH_ARGUMENTS_MAX (7 + 5 * BATCH_OPERATIONS_MAX)
+/* Key, verb and at most four arguments for each operation, after what every batch carries. */
+#define BATCH_ARGUMENTS_MAX (8 + 6 * BATCH_OPERATIONS_MAX)
+
+/* The hex digits of a server's id. */
+#define BATCH_SERVER_ID_LENGTH ((size_t)32)
 
 struct redisReply;
 
@@ -45,6 +48,9 @@ struct batch_call {
     const char *run_id;
     int64_t not_after_us;
     int64_t recovery_window_us;
+    int64_t watch_us; /* changes of locks are published for so long from now on; to be said again
+                         before three quarters of it have passed. 0: nobody here watches */
+    const char *server_id; /* the queue knows us by it: 32 hex digits */
 };
 
 struct batch_answer {

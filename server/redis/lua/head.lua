@@ -1,32 +1,46 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The batch script: lease operations, any number of them, in one atomic call. This part opens it;
--- one file per operation follows, and batch.lua runs them. Redis 6.2 or newer, Valkey 7.2 or newer.
+-- what several operations share follows, then one file per operation, and batch.lua runs them.
+-- Redis 6.2 or newer, Valkey 7.2 or newer.
 --
 -- KEYS   1      holdfast:register, a hash: v (1), fence (the highest one given), run (the server's
 --               run_id when it was last seen), mark (the fence it knew when that run began),
---               until_us (the end of the recovery window), window_us (its length)
+--               until_us (the end of the recovery window), window_us (its length),
+--               watched_until_us (somebody may watch locks until then), queued_until_us (somebody
+--               may wait for one until then)
 --        2..    the lock of each operation, in order
 -- ARGV   1      run_id of the server, learnt at connect
 --        2      not_after_us: by TIME, later than this nothing is done
 --        3      recovery_window_us
---        4..    for each operation its verb and that verb's arguments
+--        4      watch_us: the caller watches locks, and says so again before so long; 0: it does not
+--        5..    for each operation its verb and that verb's arguments
 -- Reply  now_us, then for each operation a word and the fields that go with it, in one flat list.
 --        Every verb may answer EXPIRED, or WRONG_TYPE and the type, or ERROR and the first word of
 --        the error. To a call without operations: now_us, and what is left of the recovery window.
 --
--- A lock is a string: version (1 byte), tenure (16), token (16), fence (8, big-endian), since_ms
--- (8, big-endian), label (0 to 256). Version and tenure together are its owner. Anything else under
--- a lock's name is another program's lock.
+-- The record of a grant: version (1 byte), tenure (16), flags (1), token (16), fence (8,
+-- big-endian), since_ms (8, big-endian), label length (1), label (0 to 128), value (0 to 4096).
+-- Version and tenure together are its owner. Flags: 1 contended (somebody may wait), 2 closed (a
+-- lock delay is running; the tenure is zero).
 --
--- Written with Redis' time in mind: a function costs for every local it captures, a list in a list
--- costs as much to reply as a command to run, and a number given to redis.call is printed as
--- floating point first, so constant ones are strings. Large numbers go through digits(), for
--- tostring would round them to 14 digits.
+-- An EXCLUSIVE lock is a string, its record. A SHARED one is a sorted set of tokens by the time they
+-- end (in microseconds), with their records in a hash beside it (shared.lua). Anything else under a
+-- lock's name is another program's. Who waits stands in a queue (queue.lua).
+--
+-- Who holds a lock is told by: flags (1 foreign, 2 closed, 4 SHARED), holders, fence, since_ms,
+-- remaining_ms (-1: for ever; SHARED: of the holder that ends first, who is the one told), label.
+-- Never its token or tenure.
+--
+-- Written with Redis' time in mind: a function costs for every local it captures, so what is plain is
+-- done without (plain.lua), and only those that the rest of the call needs are made. A list in a list
+-- costs as much to reply as a command to run, and a number given to redis.call is printed as floating
+-- point first, so constant ones are strings. Large numbers go through digits(), for tostring would
+-- round them to 14 digits.
 
-local call, keys, arguments = redis.call, KEYS, ARGV
-local owner_end = '16' -- the last byte of the owner, as GETRANGE counts
-local value_end = '305' -- one byte more than a lock may have
-local limit = 9007199254740992 -- 2^53: every integer below it is exact
+local call, try, keys, arguments = redis.call, redis.pcall, KEYS, ARGV
+local label_end = '178' -- the last byte that may be a label's, as GETRANGE counts
+local value_end = '4275' -- one byte more than a record may have
+local number_limit = 9007199254740992 -- 2^53: every integer below it is exact
 
 local function digits(number)
     return string.format('%.0f', number)
@@ -49,18 +63,37 @@ local function failure(key, problem)
     return 'ERROR', word
 end
 
+-- The name of a key of ours beside a lock's, in its cluster slot: with the lock's hash tag, or where
+-- it has none with the whole key as one. No two locks have the same, for only the second sort goes
+-- on with a brace.
+local function beside(kind, key)
+    if string.find(key, '^[^{]*{[^}]+}') then
+        return 'holdfast:' .. kind .. '::' .. key
+    end
+    return 'holdfast:' .. kind .. ':{' .. key .. '}'
+end
+
 -- Nothing is done before the whole call is known to be well-formed.
-local width = {ACQUIRE = 4, RENEW = 4, RELEASE = 2, INSPECT = 1}
-local acquires, last = 0, 3
+local acquires, renews, releases, others, last = 0, 0, 0, 0, 4
 for _ = 2, #keys do
     local verb = arguments[last + 1]
     if verb == 'ACQUIRE' then
-        acquires = acquires + 1
+        acquires, last = acquires + 1, last + 5
+    elseif verb == 'RELEASE' then
+        releases, last = releases + 1, last + 3
+    elseif verb == 'RENEW' then
+        renews, last = renews + 1, last + 4
+    elseif verb == 'INSPECT' then
+        others, last = others + 1, last + 1
+    elseif verb == 'RESUME' then
+        others, last = others + 1, last + 4
+    else
+        last = #arguments + 1
     end
-    last = last + (width[verb or ''] or #arguments)
 end
-local not_after_us, recovery_window_us = tonumber(arguments[2]), tonumber(arguments[3])
-if last ~= #arguments or not not_after_us or not recovery_window_us then
+local not_after_us, recovery_window_us, watch_us =
+    tonumber(arguments[2]), tonumber(arguments[3]), tonumber(arguments[4])
+if last ~= #arguments or not (not_after_us and recovery_window_us and watch_us) then
     return redis.error_reply('ERR malformed batch')
 end
 
@@ -79,12 +112,15 @@ end
 -- new incarnation begins, and with it the recovery window. A window with more left than its length
 -- can only come from a clock that was set back; it begins again, or it would not end for as long as
 -- the clock went back. The write is refused when memory is full; then the next call does it.
-local fields = call('HMGET', keys[1], 'v', 'fence', 'run', 'until_us')
+local fields = call('HMGET', keys[1], 'v', 'fence', 'run', 'until_us', 'watched_until_us',
+    'queued_until_us')
 if fields[1] and fields[1] ~= '1' then
     return redis.error_reply('VERSION ' .. keys[1] .. ' was written by another version of Holdfast')
 end
 local fence, mark = tonumber(fields[2]) or 0, 0
 local window_us, length_us = (tonumber(fields[4]) or 0) - now_us, nil
+local watched_us = (tonumber(fields[5]) or 0) - now_us
+local queued_us = (tonumber(fields[6]) or 0) - now_us
 local is_new_run = fields[3] ~= arguments[1]
 if is_new_run then
     mark, length_us = fence, recovery_window_us
@@ -94,10 +130,15 @@ elseif window_us > 0 then
 end
 if is_new_run or (length_us and window_us > length_us) then
     window_us = length_us
-    redis.pcall('HSET', keys[1], 'v', '1', 'run', arguments[1], 'mark', digits(mark),
+    try('HSET', keys[1], 'v', '1', 'run', arguments[1], 'mark', digits(mark),
         'until_us', digits(now_us + window_us), 'window_us', digits(window_us))
 end
 local is_recovering = window_us > 0
+-- Written again when a quarter of it is used up, not with every call.
+if watch_us > 0 and watched_us < watch_us * 3 / 4 then
+    watched_us = watch_us
+    try('HSET', keys[1], 'watched_until_us', digits(now_us + watch_us))
+end
 if #keys == 1 then
     return {now_us, is_recovering and window_us or 0}
 end
@@ -107,28 +148,14 @@ end
 local next_fence, refusal = math.max(fence + 1, now_us), nil
 if acquires > 0 and not is_recovering then
     fence = next_fence + (acquires - 1) -- in this order: next_fence + acquires may not be exact
-    if not (fence < limit) then
+    if not (fence < number_limit) then
         refusal = 'EXHAUSTED'
     else
-        local done = redis.pcall('HSET', keys[1], 'fence', digits(fence))
+        local done = try('HSET', keys[1], 'fence', digits(fence))
         if type(done) == 'table' then
             local _, word = failure(keys[1], done)
             refusal = word
         end
     end
-end
-
--- Who holds a lock whose value (or its first 306 bytes) is given; never its token or tenure.
-local function holder(word, key, value)
-    local remaining_ms = redis.call('PTTL', key)
-    if #value >= 49 and #value <= 305 and string.byte(value) == 1 then
-        local fence_high, fence_low, since_high, since_low = struct.unpack('>I4I4I4I4', value, 34)
-        local held_fence = fence_high * 4294967296 + fence_low
-        local since_ms = since_high * 4294967296 + since_low
-        if held_fence < limit and since_ms < limit then
-            return word, 0, held_fence, since_ms, remaining_ms, string.sub(value, 50)
-        end
-    end
-    return word, 1, 0, 0, remaining_ms, ''
 end
 

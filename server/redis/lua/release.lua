@@ -1,16 +1,85 @@
 -- SPDX-License-Identifier: Apache-2.0
--- RELEASE: frees a lock that is ours.
+-- RELEASE: gives up a lock that is ours, and leaves its queue. The first who waits for it has it
+-- then (queue.lua).
 --
 -- KEYS   the lock
--- ARGV   owner (version and tenure: 17 bytes)
+-- ARGV   owner (version, tenure, flags 0: 18 bytes), options: empty for an EXCLUSIVE lock without the
+--        others, or wants_queue (1 byte: leave the queue), lock_delay_ms (4, big-endian: close the
+--        lock for so long instead of freeing it), token (16), server id (32 hex digits)
 -- Reply  OK | NOT_HELD
 --
--- Safe to run twice: the second run finds the lock free, or another's, and leaves it alone.
-local function release(key, at)
-    if call('GETRANGE', key, '0', owner_end) ~= arguments[at] then
-        return 'NOT_HELD'
+-- Nothing that goes wrong in serving the queue changes the answer.
+--
+-- Safe to run twice: the second run finds the lock free, closed or another's, and leaves it alone.
+local release
+if releases > 0 then
+    -- The record of a lock that is nobody's until a delay is over.
+    local function closed(record, flags)
+        local _, _, _, label = parse(record)
+        label = label or ''
+        return '\1' .. string.rep('\0', 16) .. string.char(flags % 2 + 2) .. string.rep('\0', 16)
+            .. string.sub(record, 35, 50) .. string.char(#label) .. label
     end
-    call('DEL', key)
-    return 'OK'
+
+    local function release_shared(key, owner, token, delay_ms)
+        local record = more.record(key, token)
+        if not record or string.sub(record, 1, 17) ~= string.sub(owner, 1, 17) then
+            return false
+        end
+        if delay_ms > 0 then
+            more.put(key, token, closed(record, 0), now_us + delay_ms * 1000)
+        else
+            more.take_out(key, token)
+        end
+        return true
+    end
+
+    release = function(key, at)
+        local owner, options = arguments[at], arguments[at + 1]
+        local found = try('GETRANGE', key, '0', '17')
+        if found == owner and options == '' then
+            call('DEL', key)
+            if watched_us > 0 then
+                changed(key)
+            end
+            return 'OK'
+        end
+        local wants_queue, delay_ms, token, server = 0, 0, string.sub(owner, 2, 17), nil
+        if options ~= '' then
+            wants_queue, delay_ms, token, server = struct.unpack('>BI4c16c32', options)
+        end
+        local is_ours, may_serve, kind = false, false, 'string'
+        if type(found) == 'table' then
+            kind = make_more().look(key)
+            if kind == 'zset' then
+                is_ours = release_shared(key, owner, token, delay_ms)
+            end
+            may_serve = is_ours
+        elseif string.sub(found, 1, 17) == string.sub(owner, 1, 17) then
+            is_ours, may_serve = true, string.byte(found, 18) % 2 == 1
+            if delay_ms > 0 then
+                local value = call('GETRANGE', key, '0', label_end)
+                call('SET', key, closed(value, string.byte(found, 18)), 'PX', digits(delay_ms))
+            else
+                call('DEL', key)
+            end
+        end
+        if wants_queue == 1 and queued_us > 0
+            and make_more().leave(key, string.sub(owner, 2, 17), server) then
+            may_serve = true
+        end
+        local is_served = false
+        if may_serve then
+            local is_done, is_given = pcall(make_more().serve, key)
+            is_served = is_done and is_given
+        end
+        if is_ours or is_served then
+            changed(key)
+        end
+        if not kind then
+            error({err = 'WRONGTYPE'})
+        end
+        return is_ours and 'OK' or 'NOT_HELD'
+    end
 end
 

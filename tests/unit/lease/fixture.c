@@ -80,7 +80,7 @@ int fixture_setup(void **state)
     fixture->now_us = FIXTURE_START_US;
     fixture->wheel = wheel_create(fixture->now_us);
     fixture->keeper = keeper_create(&config, &fixture->store, fixture->wheel, &fixture->metrics);
-    fixture->recorder.holder.on_event = on_event;
+    fixture_recorder_init(&fixture->recorder);
     *state = fixture;
     return 0;
 }
@@ -175,8 +175,58 @@ struct lease *fixture_hold(struct fixture *fixture, int64_t ttl_ms)
     return lease;
 }
 
+void fixture_recorder_init(struct recorder *recorder)
+{
+    *recorder = (struct recorder){.holder = {.on_event = on_event}};
+}
+
+struct lease_ask fixture_ask(void)
+{
+    return (struct lease_ask){
+        .key = "k",
+        .key_length = 1,
+        .ttl_ms = 3000,
+        .wait_until_us = CLOCK_NEVER,
+        .deadline_us = CLOCK_NEVER,
+    };
+}
+
+struct lease *fixture_ask_for(struct fixture *fixture, const struct lease_ask *ask,
+                              struct recorder *recorder)
+{
+    struct keeper_problem problem;
+    struct lease *lease =
+        keeper_acquire(fixture->keeper, ask, &recorder->holder, &problem, fixture->now_us);
+    assert_non_null(lease);
+    return lease;
+}
+
+struct store_op *fixture_op(struct fixture *fixture, enum store_verb verb)
+{
+    struct store_op *op = NULL;
+    struct store_op *found = NULL;
+    TAILQ_FOREACH (op, &fixture->ops, link) {
+        if (op->verb == verb) {
+            assert_null(found);
+            found = op;
+        }
+    }
+    assert_non_null(found);
+    return found;
+}
+
+void fixture_turn(struct fixture *fixture)
+{
+    fixture_pass(fixture, 0);
+}
+
+const struct lease_report *recorder_heard(const struct recorder *recorder, size_t count)
+{
+    assert_int_equal(recorder->count, count);
+    return &recorder->reports[count - 1];
+}
+
 const struct lease_report *fixture_heard(struct fixture *fixture, size_t count)
 {
-    assert_int_equal(fixture->recorder.count, count);
-    return &fixture->recorder.reports[count - 1];
+    return recorder_heard(&fixture->recorder, count);
 }

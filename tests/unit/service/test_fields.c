@@ -32,13 +32,13 @@ static void key_has_1_to_512_bytes(void **state)
     assert_string_equal(problem, "key: 513 bytes are too many; at most 512");
 }
 
-static void label_has_at_most_256_bytes(void **state)
+static void label_has_at_most_128_bytes(void **state)
 {
     (void)state;
     assert_true(fields_check_label("", problem));
     assert_true(fields_check_label(text_of(LEASE_LABEL_MAX), problem));
     assert_false(fields_check_label(text_of(LEASE_LABEL_MAX + 1), problem));
-    assert_string_equal(problem, "label: 257 bytes are too many; at most 256");
+    assert_string_equal(problem, "label: 129 bytes are too many; at most 128");
 }
 
 static void ttl_is_0_or_within_bounds(void **state)
@@ -88,7 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(key_has_1_to_512_bytes),
-        cmocka_unit_test(label_has_at_most_256_bytes),
+        cmocka_unit_test(label_has_at_most_128_bytes),
         cmocka_unit_test(ttl_is_0_or_within_bounds),
         cmocka_unit_test(heartbeat_is_0_or_within_bounds),
         cmocka_unit_test(token_has_exactly_16_bytes),

@@ -1,0 +1,92 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What is plain, in a row from the first operation on: an EXCLUSIVE lock that is taken while it is
+-- free, renewed or released by its owner, with nobody waiting. The same as the operations' own files
+-- do, without a function; what is not plain, or goes wrong, is left to them from there on.
+local size, at, first = 1, 5, #keys + 1
+for i = 2, #keys do
+    local verb, key, word = arguments[at], keys[i], nil
+    if verb == 'ACQUIRE' then
+        local options = arguments[at + 4]
+        if not (is_recovering or refusal) and (options == ''
+            or (string.byte(options) == 0 and string.sub(options, 7, 10) == '\0\0\0\0'
+                and (queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0))) then
+            -- In halves, for servers whose integers have 32 bits; what they leave of a fraction is
+            -- cut.
+            local done = try('SET', key, arguments[at + 1] .. struct.pack('>I4I4I4I4',
+                next_fence / 4294967296, next_fence % 4294967296, now_ms / 4294967296,
+                now_ms % 4294967296) .. arguments[at + 2], 'PX', arguments[at + 3], 'NX')
+            if done and done.ok then
+                reply[size + 1], reply[size + 2], reply[size + 3] = 'OK', next_fence, now_ms
+                next_fence = next_fence + 1
+                size, at, word = size + 3, at + 5, 'OK'
+                if watched_us > 0 then
+                    try('PUBLISH', 'holdfast:lock:' .. key, '')
+                end
+            end
+        end
+    elseif verb == 'RELEASE' then
+        local options = arguments[at + 2]
+        if try('GETRANGE', key, '0', '17') == arguments[at + 1] and (options == ''
+            or (string.sub(options, 2, 5) == '\0\0\0\0' and (string.byte(options) == 0
+                or queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0)))
+            and try('DEL', key) == 1 then
+            reply[size + 1] = 'OK'
+            size, at, word = size + 1, at + 3, 'OK'
+            if watched_us > 0 then
+                try('PUBLISH', 'holdfast:lock:' .. key, '')
+            end
+        end
+    elseif verb == 'RENEW' then
+        if arguments[at + 3] == ''
+            and try('GETRANGE', key, '0', '41') == string.sub(arguments[at + 1], 1, 42)
+            and try('PEXPIRE', key, arguments[at + 2]) == 1 then
+            reply[size + 1] = 'OK'
+            size, at, word = size + 1, at + 4, 'OK'
+        end
+    end
+    if not word then
+        first = i
+        break
+    end
+end
+if first > #keys then
+    return reply
+end
+
+-- Tells who watches that a lock has changed hands; costs nothing when nobody does.
+local function changed(key)
+    if watched_us > 0 then
+        try('PUBLISH', 'holdfast:lock:' .. key, '')
+    end
+end
+
+-- The fields of a record, or at least of all of it that comes before the value: flags, fence,
+-- since_ms, label. nil when it is none.
+local function parse(record)
+    if #record < 51 or string.byte(record) ~= 1 then
+        return nil
+    end
+    local flags, length = string.byte(record, 18), string.byte(record, 51)
+    local fence_high, fence_low, since_high, since_low = struct.unpack('>I4I4I4I4', record, 35)
+    local held_fence = fence_high * 4294967296 + fence_low
+    local since_ms = since_high * 4294967296 + since_low
+    if flags > 3 or length > 128 or #record < 51 + length or #record > 4275
+        or held_fence >= number_limit or since_ms >= number_limit then
+        return nil
+    end
+    return flags, held_fence, since_ms, string.sub(record, 52, 51 + length)
+end
+
+-- Who holds a lock, a string whose value (or its part before the record's value) is given.
+local function holder(word, key, value)
+    local remaining_ms = call('PTTL', key)
+    local flags, held_fence, since_ms, label = parse(value)
+    if not flags or (#value == 179 and call('STRLEN', key) > 4275) then
+        return word, 1, 1, 0, 0, remaining_ms, ''
+    end
+    return word, flags >= 2 and 2 or 0, 1, held_fence, since_ms, remaining_ms, label
+end
+
+-- What only contended and SHARED locks need: a table of functions, made when one turns up.
+local more
+

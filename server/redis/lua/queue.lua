@@ -1,0 +1,154 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The queue of a lock: the servers that wait for it. A sorted set of server ids by arrival (in
+-- microseconds), and a hash of their entries: version (1 byte), tenure (16), token (16), mode (1: 0
+-- EXCLUSIVE, 1 SHARED), limit (4, big-endian), how long a grant lasts in ms (4, big-endian). Both
+-- expire together, a while after the holder they were made behind.
+--
+-- A lock that is freed goes to the first of them, who is told by PUBLISH to holdfast:server:<id>: the
+-- tenure (16 bytes), then the lock's key. The message is a hint only; whom it finds confirms by an
+-- ACQUIRE of that tenure.
+local function queue_part()
+    local function drop(key, server)
+        call('ZREM', beside('queue', key), server)
+        call('HDEL', beside('entries', key), server)
+    end
+
+    -- Takes the server's entry out of the queue if it is for this tenure; whether it was.
+    function more.leave(key, tenure, server)
+        if queued_us <= 0 then
+            return false
+        end
+        local entry = call('HGET', beside('entries', key), server)
+        if not entry or string.sub(entry, 2, 17) ~= tenure then
+            return false
+        end
+        drop(key, server)
+        return true
+    end
+
+    -- How many servers wait, but for the one given.
+    function more.waiting(key, server)
+        if queued_us <= 0 then
+            return 0
+        end
+        local queue = beside('queue', key)
+        return call('ZCARD', queue) - (call('ZSCORE', queue, server) and 1 or 0)
+    end
+
+    function more.set_contended(key)
+        local flags = string.byte(call('GETRANGE', key, '17', '17'))
+        if flags % 2 == 0 then
+            call('SETRANGE', key, '17', string.char(flags + 1))
+        end
+    end
+
+    -- Who asks again keeps the arrival. A stale flag in the register costs a look at the queue.
+    function more.enqueue(key, server, entry)
+        local queue, entries = beside('queue', key), beside('entries', key)
+        local life_ms = call('PTTL', key)
+        if life_ms < 0 or life_ms > 3600000 then
+            life_ms = 3600000
+        end
+        life_ms = life_ms + 60000
+        if queued_us < life_ms * 1000 then
+            queued_us = (life_ms + 60000) * 1000
+            call('HSET', keys[1], 'queued_until_us', digits(now_us + queued_us))
+        end
+        call('ZADD', queue, 'NX', digits(now_us), server)
+        call('HSET', entries, server, entry)
+        if call('PTTL', queue) < life_ms or call('PTTL', entries) < life_ms then
+            call('PEXPIRE', queue, life_ms)
+            call('PEXPIRE', entries, life_ms)
+        end
+    end
+
+    -- Moves the register so that `first` may be given, and after it what the rest of the call may
+    -- need; whether it could.
+    local function reserve(first)
+        local end_fence = first + acquires
+        if not (end_fence < number_limit)
+            or type(try('HSET', keys[1], 'fence', digits(end_fence))) == 'table' then
+            return false
+        end
+        fence, next_fence = end_fence, first + 1
+        return true
+    end
+
+    -- Gives the lock to the first in the queue, and the next while they are SHARED, for as long as
+    -- it may be had; whether anybody got it. Who does not hear of it is not there any more. While
+    -- Redis recovers the first is only told to ask; it will be answered how long to wait.
+    function more.serve(key)
+        local queue, entries = beside('queue', key), beside('entries', key)
+        local is_changed = false
+        while queued_us > 0 do
+            local server = call('ZRANGE', queue, '0', '0')[1]
+            if not server then
+                break
+            end
+            local entry, is_told = call('HGET', entries, server), 0
+            if entry and #entry == 42 and string.byte(entry) == 1 then
+                local tenure, token = string.sub(entry, 2, 17), string.sub(entry, 18, 33)
+                local mode, limit, grant_ms = struct.unpack('>BI4I4', entry, 34)
+                if not more.admits(key, mode, limit, token) then
+                    break
+                end
+                local given = math.max(fence + 1, now_us)
+                if not (is_recovering or reserve(given)) then
+                    break
+                end
+                is_told = try('PUBLISH', 'holdfast:server:' .. server, tenure .. key)
+                if type(is_told) == 'table' or (is_told > 0 and is_recovering) then
+                    break
+                end
+                drop(key, server)
+                if is_told > 0 then
+                    is_changed = true
+                    local stamp = struct.pack('>I4I4I4I4B', given / 4294967296, given % 4294967296,
+                        now_ms / 4294967296, now_ms % 4294967296, 0)
+                    if mode == 0 then
+                        local flags = call('EXISTS', queue) == 1 and '\1' or '\0'
+                        call('SET', key, '\1' .. tenure .. flags .. string.rep('\0', 16) .. stamp,
+                            'PX', grant_ms)
+                        break
+                    end
+                    more.put(key, token, '\1' .. tenure .. '\0' .. token .. stamp,
+                        now_us + grant_ms * 1000)
+                end
+            else
+                drop(key, server)
+            end
+        end
+        return is_changed
+    end
+
+    -- What follows from a grant: its owner waits no more, and hears who does.
+    function more.granted(key, head, options, held_fence, since_ms)
+        local mode, _, _, block, _, server = struct.unpack('>BBI4I4I4c32', options)
+        local has_left = more.leave(key, string.sub(head, 2, 17), server)
+        if mode == 0 then
+            if queued_us > 0 and call('EXISTS', beside('queue', key)) == 1 then
+                more.set_contended(key)
+            end
+        elseif has_left then
+            more.serve(key)
+        end
+        if block == 0 then
+            return 'OK', held_fence, since_ms
+        end
+        return 'OK', held_fence, since_ms, more.block(key, held_fence, block, server)
+    end
+
+    -- Reserves fences above a grant's for its owner: the last of them, 0 when none could be; and how
+    -- many others wait.
+    function more.block(key, held_fence, block, server)
+        local end_fence = math.max(fence, held_fence) + block
+        if end_fence < number_limit
+            and type(try('HSET', keys[1], 'fence', digits(end_fence))) ~= 'table' then
+            fence = end_fence
+        else
+            end_fence = 0
+        end
+        return end_fence, more.waiting(key, server)
+    end
+end
+
