@@ -422,8 +422,10 @@ static void delay_or_lose(struct world *world, struct command *command)
     if (sim_random_chance(&world->random, 500)) {
         command->run_id = 0;
     } else {
+        const bool is_stuck = sim_random_chance(&world->random, 200);
         command->held_until_us =
-            world->now_us + sim_random_between(&world->random, 0, 3 * WORLD_S / 2);
+            world->now_us +
+            sim_random_between(&world->random, 0, is_stuck ? 8 * WORLD_S : 3 * WORLD_S / 2);
     }
 }
 
