@@ -192,11 +192,26 @@ static void tell_leaving(struct lease *lease, bool is_gone, int64_t deadline_us,
     }
 }
 
+/* The store keeps one entry a server. A late question of this tenure may have taken the place of
+ * another of ours, and gone with it. */
+static void restore_entry(struct tenure *tenure, int64_t now_us)
+{
+    struct tenure *other = NULL;
+    LIST_FOREACH (other, &tenure->lock->tenures, link) {
+        if (other != tenure && other->operation.op.wants_queue) {
+            tenure_ask_again(other, now_us);
+        }
+    }
+}
+
 static void on_ended(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
     /* A renewal that was under way when the lease was given back may say that it is gone. */
     const bool is_gone = result->code == STORE_NOT_HELD || result->code == STORE_WRONG_TYPE;
     const bool is_released = tenure->operation.op.verb == STORE_RELEASE;
+    if (is_released && tenure->operation.op.wants_queue) {
+        restore_entry(tenure, now_us);
+    }
     if (tenure->leaving != NULL && !is_released && !is_gone) {
         start_release(tenure, now_us);
         return;

@@ -85,6 +85,8 @@ int main(int count, char **arguments)
     (void)signal(SIGSEGV, on_crash);
     uint64_t grants = 0;
     uint64_t losses = 0;
+    uint64_t handed_on = 0;
+    uint64_t passed_on = 0;
     uint64_t ran = 0;
     int failures = 0;
     const int failures_max = options.expects_violation ? 1 : FAILURES_MAX;
@@ -99,9 +101,12 @@ int main(int count, char **arguments)
         }
         grants += world.checker.grants;
         losses += world.checker.losses;
+        handed_on += world_handed_on(&world);
+        passed_on += world.redis.passes;
         world_release(&world);
     }
-    printf("%" PRIu64 " seeds, %" PRIu64 " grants, %" PRIu64 " losses, %d failed\n", ran, grants,
-           losses, failures);
+    printf("%" PRIu64 " seeds, %" PRIu64 " grants (%" PRIu64 " handed on, %" PRIu64
+           " passed on), %" PRIu64 " losses, %d failed\n",
+           ran, grants, handed_on, passed_on, losses, failures);
     return (failures > 0) == options.expects_violation ? 0 : 1;
 }

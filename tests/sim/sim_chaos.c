@@ -206,7 +206,8 @@ static void on_fault(struct world *world, void *user, uint64_t number)
                     NULL, 0);
     } else {
         disturb(world);
-        world_after(world, sim_random_between(&world->random, 0, 2 * WORLD_S), on_fault, NULL, 0);
+        world_after(world, sim_random_between(&world->random, 0, world->fault_gap_us), on_fault,
+                    NULL, 0);
     }
 }
 

@@ -75,8 +75,8 @@ static void draw_terms(struct client *client)
             is_odd ? (uint32_t)sim_random_between(random, 0, 5) : world->limits[client->lock];
     }
     client->wait_us = random_wait_us(world);
-    client->grace_ms = random_ms(world, 250, 1, 2500);
-    client->lock_delay_ms = random_ms(world, 100, 1, 1500);
+    client->grace_ms = random_ms(world, 250, 1, world->pause_ms);
+    client->lock_delay_ms = random_ms(world, 100, 1, world->pause_ms);
     client->max_hold_ms = random_ms(world, 100, 1, 3000);
     client->may_be_retried = sim_random_chance(random, 600);
 }

@@ -196,6 +196,7 @@ void client_start_holding(struct client *client)
     }
     const bool is_long =
         !client->is_probe && !world->is_closing && sim_random_chance(random, world->long_permille);
-    const int64_t hold_us = sim_random_between(random, 0, is_long ? 6 * WORLD_S : world->hold_us);
+    const int64_t hold_us =
+        sim_random_between(random, 0, is_long ? world->long_us : world->hold_us);
     world_after(world, hold_us, on_hold_end, client, client->holds);
 }

@@ -29,10 +29,10 @@ static bool is_told_in_order(const struct client *client, enum lease_event event
     return false;
 }
 
-/* The same lease as before: its fence and token are what they were. */
+/* The same lease as before, or what a late command of it has been granted since. */
 static void check_resumed(const struct client *client)
 {
-    if (client->fence != lease_fence(client->lease) ||
+    if (client->fence > lease_fence(client->lease) ||
         !id128_equal(&client->token, lease_token(client->lease))) {
         world_violation(client->world, "client %u resumed another lease of lock %zu",
                         client->number, client->lock);
@@ -43,11 +43,12 @@ static void on_granted(struct client *client, int64_t now_us)
 {
     struct world *world = client->world;
     const struct lease *lease = client->lease;
-    const bool is_resumed = client->state == CLIENT_RETURNING;
+    const bool is_resumed =
+        client->state == CLIENT_RETURNING && client->fence == lease_fence(lease);
     if (now_us >= lease_deadline_us(lease)) {
         world_violation(world, "client %u was granted a lease that is over", client->number);
     }
-    if (is_resumed) {
+    if (client->state == CLIENT_RETURNING) {
         check_resumed(client);
     }
     client->fence = lease_fence(lease);

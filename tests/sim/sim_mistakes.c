@@ -47,8 +47,6 @@ void mistakes_spoil_result(enum mistake mistake, const struct store_op *op,
 {
     if (mistake == MISTAKE_LATE_CREDIT || mistake == MISTAKE_EARLY_SENT) {
         result->sent_us = now_us;
-    } else if (mistake == MISTAKE_UNRESERVED_FENCE && result->fence_end != 0) {
-        result->fence_end += 1000;
     } else if (mistake == MISTAKE_DEAF_RENEWAL && op->verb == STORE_RENEW && op->fence != 0 &&
                result->code == STORE_NOT_HELD) {
         *result = (struct store_result){.code = STORE_OK, .sent_us = result->sent_us};

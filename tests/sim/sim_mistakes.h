@@ -24,7 +24,7 @@ enum mistake {
     MISTAKE_STALE_WRITE,      /* an older grant is written over a newer one */
     MISTAKE_LOST_RESUBSCRIBE, /* nobody hears that the subscription was made again */
     MISTAKE_BELIEVE_HINT,     /* a hint is believed, not confirmed */
-    MISTAKE_UNRESERVED_FENCE, /* more fences are used than were reserved */
+    MISTAKE_UNRESERVED_FENCE, /* fences are used that nobody reserved */
     MISTAKE_EARLY_SENT,       /* deadlines count from the answer, not from the sending */
     MISTAKE_DEAF_RENEWAL,     /* a renewal that finds the lock taken counts as a success */
 };

@@ -65,9 +65,11 @@ static void reserve(struct sim_redis *redis, const struct redis_request *request
     if (request->fence_block == 0) {
         return;
     }
-    uint64_t *last = &redis->data.fence_register;
-    *last = (*last > hold->fence ? *last : hold->fence) + request->fence_block;
-    result->fence_end = *last;
+    const uint64_t last = redis->data.fence_register;
+    result->fence_end = (last > hold->fence ? last : hold->fence) + request->fence_block;
+    if (redis->world->config.mistake != MISTAKE_UNRESERVED_FENCE) {
+        redis->data.fence_register = result->fence_end;
+    }
     result->waiting = redis_others_waiting(&redis->data.locks[request->lock], request->server);
 }
 
@@ -295,11 +297,10 @@ int64_t sim_redis_time_us(const struct sim_redis *redis)
     return redis_steady_us(redis) + redis->wall_offset_us;
 }
 
-int64_t sim_redis_window_us(struct sim_redis *redis)
+int64_t sim_redis_window_end_us(struct sim_redis *redis)
 {
     check_incarnation(redis);
-    const int64_t left_us = redis->data.recovery_until_us - redis_steady_us(redis);
-    return left_us > 0 ? left_us : 0;
+    return redis_is_recovering(redis) ? redis->data.recovery_until_us : 0;
 }
 
 /* Whether another grant holds the lock than before, as far as a watch would show. */
@@ -315,7 +316,8 @@ void sim_redis_execute(struct sim_redis *redis, const struct redis_request *requ
     if (redis->world->now_us < redis->refuses_until_us) {
         return;
     }
-    if (sim_redis_time_us(redis) > request->not_after_us) {
+    if (sim_redis_time_us(redis) > request->not_after_us &&
+        redis->world->config.mistake != MISTAKE_LATE_COMMAND) {
         result->code = STORE_EXPIRED;
         return;
     }

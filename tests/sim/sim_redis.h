@@ -123,8 +123,8 @@ int64_t sim_redis_time_us(const struct sim_redis *redis);
 void sim_redis_execute(struct sim_redis *redis, const struct redis_request *request,
                        struct store_result *result);
 
-/* What is left of the recovery window, after a script has looked; every script tells. */
-int64_t sim_redis_window_us(struct sim_redis *redis);
+/* When the recovery window ends, 0 outside of one; every script looks, and tells. */
+int64_t sim_redis_window_end_us(struct sim_redis *redis);
 
 /* The lock as a command would see it now. */
 struct redis_lock *sim_redis_lock(struct sim_redis *redis, size_t lock);

@@ -27,7 +27,7 @@ struct command {
     int64_t sent_us;       /* by the sidecar's clock */
     int64_t held_until_us; /* somewhere in the network, true time */
     int64_t not_after_us;  /* by TIME */
-    int64_t window_us;     /* what is left of the recovery window */
+    int64_t window_end_us; /* of the recovery window, by the server's steady clock; 0: none */
     bool is_on_the_way;
     bool is_awaited;
     size_t count;
@@ -81,12 +81,13 @@ static void answer_all(struct command *command, bool is_unknown)
     free_if_done(command);
 }
 
-/* Redis has forgotten, and no connection has told: once per window. */
+/* Redis has forgotten, and no connection has told: once per window, which its end tells from
+ * others, for it may forget again in a window. */
 static void take_window(struct sim_store *store, const struct command *command)
 {
     const int64_t now_us = sidecar_now_us(store->sidecar);
-    if (command->window_us > 0 && now_us >= store->window_until_us) {
-        store->window_until_us = now_us + command->window_us;
+    if (command->window_end_us > 0 && command->window_end_us != store->window_end_us) {
+        store->window_end_us = command->window_end_us;
         world_trace(world_of(store), "sidecar %u: finds that Redis forgot", store->sidecar->number);
         store->port.listener->on_up(store->port.listener, now_us);
     }
@@ -167,7 +168,7 @@ static void execute(struct command *command)
                     codes[result->code], (unsigned long long)result->fence);
     }
     if (sim_redis_time_us(&world->redis) <= command->not_after_us) {
-        command->window_us = sim_redis_window_us(&world->redis);
+        command->window_end_us = sim_redis_window_end_us(&world->redis);
     }
 }
 
@@ -421,8 +422,10 @@ static void delay_or_lose(struct world *world, struct command *command)
     if (sim_random_chance(&world->random, 500)) {
         command->run_id = 0;
     } else {
+        const bool is_stuck = sim_random_chance(&world->random, 200);
         command->held_until_us =
-            world->now_us + sim_random_between(&world->random, 0, 3 * WORLD_S / 2);
+            world->now_us +
+            sim_random_between(&world->random, 0, is_stuck ? 8 * WORLD_S : 3 * WORLD_S / 2);
     }
 }
 

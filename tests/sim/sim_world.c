@@ -106,12 +106,17 @@ static void draw_load(struct world *world)
     world->loss_permille = world->forgets ? 0 : losses_permille[sim_random_between(random, 0, 3)];
     world->shared_permille = shares_permille[sim_random_between(random, 0, 3)];
     world->hold_us = 100 * WORLD_MS;
+    world->long_us = 6 * WORLD_S;
     world->long_permille = 150;
+    world->pause_ms = 2500;
+    world->fault_gap_us = sim_random_chance(random, 500) ? 2 * WORLD_S : WORLD_S / 2;
     world->try_percent = 30;
     world->release_percent = 60;
     if (world->is_contended) {
         world->hold_us = sim_random_chance(random, 500) ? 0 : 5 * WORLD_MS;
+        world->long_us = sim_random_chance(random, 300) ? 6 * WORLD_S : WORLD_S / 2;
         world->long_permille = 10;
+        world->pause_ms = sim_random_chance(random, 300) ? 2500 : 50;
         world->try_percent = 5;
         world->release_percent = 75;
     }
@@ -228,6 +233,19 @@ void world_replace_sidecar(struct world *world, size_t at)
     world->sidecars[at] = sidecar_create(world, killed->number + WORLD_SIDECARS);
     sidecar_kill(killed);
     LIST_INSERT_HEAD(&world->graveyard, killed, link);
+}
+
+uint64_t world_handed_on(const struct world *world)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < world->sidecar_count; i++) {
+        count += world->sidecars[i]->metrics.leases_handed_on;
+    }
+    const struct sidecar *sidecar;
+    LIST_FOREACH (sidecar, &world->graveyard, link) {
+        count += sidecar->metrics.leases_handed_on;
+    }
+    return count;
 }
 
 int64_t world_latency_us(struct world *world)

@@ -56,10 +56,13 @@ struct world {
     bool is_closing;       /* no new requests any more */
     int64_t calm_since_us; /* CLOCK_NEVER before */
     int loss_permille;
-    bool is_contended;            /* most clients want one lock, and for a short time */
-    int64_t request_gap_us;       /* mean time between client requests */
-    int64_t hold_us;              /* most hold their lock no longer than this; */
-    int long_permille;            /* the others for seconds */
+    bool is_contended;      /* most clients want one lock, and for a short time */
+    int64_t request_gap_us; /* mean time between client requests */
+    int64_t hold_us;        /* most hold their lock no longer than this; */
+    int64_t long_us;        /* the others, longer */
+    int long_permille;
+    int64_t pause_ms;             /* longest grace and lock delay */
+    int64_t fault_gap_us;         /* longest time between faults */
     int64_t try_percent;          /* how many do not wait */
     int64_t release_percent;      /* how many give back in order what they hold */
     int shared_permille;          /* how many share their lock, */
@@ -89,6 +92,9 @@ const char *world_event_name(enum lease_event event);
 
 /* Kills a sidecar; a new one takes its place. */
 void world_replace_sidecar(struct world *world, size_t at);
+
+/* How many leases its sidecars granted in memory. */
+uint64_t world_handed_on(const struct world *world);
 
 /* The time a message takes from one process to another. */
 int64_t world_latency_us(struct world *world);
