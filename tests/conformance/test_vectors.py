@@ -16,7 +16,7 @@ KEY = "lock:the key"
 TTL_MS = 30000
 TENURES = {"mine": b"m" * 16, "theirs": b"t" * 16}
 TOKENS = {"mine": b"M" * 16, "theirs": b"T" * 16, "other": b"O" * 16}
-MINE = Record(TENURES["mine"], TOKENS["mine"], 5, 8, b"me")
+MINE = Record(TENURES["mine"], TOKENS["mine"], 5, 8, b"me", b"value")
 
 FILL = {
     "list": ("RPUSH", "a"),

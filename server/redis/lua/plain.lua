@@ -2,14 +2,14 @@
 -- What is plain, in a row from the first operation on: an EXCLUSIVE lock that is taken while it is
 -- free, renewed or released by its owner, with nobody waiting. The same as the operations' own files
 -- do, without a function; what is not plain, or goes wrong, is left to them from there on.
-local size, at, first = 1, 5, #keys + 1
+local size, at, first = 1, 6, #keys + 1
 for i = 2, #keys do
     local verb, key, word = arguments[at], keys[i], nil
     if verb == 'ACQUIRE' then
         local options = arguments[at + 4]
-        if not (is_recovering or refusal) and (options == ''
-            or (string.byte(options) == 0 and string.sub(options, 7, 10) == '\0\0\0\0'
-                and (queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0))) then
+        if not (is_recovering or refusal) and (options == '' or (string.byte(options) == 0
+                and string.sub(options, 7, 10) == '\0\0\0\0'))
+            and (queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0) then
             -- In halves, for servers whose integers have 32 bits; what they leave of a fraction is
             -- cut.
             local done = try('SET', key, arguments[at + 1] .. struct.pack('>I4I4I4I4',
