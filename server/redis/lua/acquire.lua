@@ -85,7 +85,7 @@ if acquires > 0 then
         local word = wait(key, head, options) and 'QUEUED' or 'BUSY'
         local value = try('GETRANGE', key, '0', label_end)
         if type(value) == 'string' then
-            local flags = parse(value)
+            local flags = parse_part(key, value)
             if word == 'QUEUED' and flags then
                 more.set_contended(key)
             end
@@ -127,7 +127,7 @@ if acquires > 0 then
                 more.shared_holder(word, key)
             return told, flags, holders, held_fence, since_ms, remaining_ms, label
         end
-        local held_flags, held_fence, since_ms = parse(value)
+        local held_flags, held_fence, since_ms = parse_part(key, value)
         if held_flags and string.sub(value, 1, 17) == string.sub(head, 1, 17) then
             local is_same = string.sub(value, 19, 34) == string.sub(head, 19)
             local written = rewritten(head, held_flags, value, tail)

@@ -77,11 +77,19 @@ local function parse(record)
     return flags, held_fence, since_ms, string.sub(record, 52, 51 + length)
 end
 
--- Who holds a lock, a string whose value (or its part before the record's value) is given.
-local function holder(word, key, value)
+-- Likewise, of a string of which all that comes before the value, or more, was read.
+local function parse_part(key, part)
+    if #part == 179 and call('STRLEN', key) > 4275 then
+        return nil
+    end
+    return parse(part)
+end
+
+-- Who holds a lock, a string of which as much was read.
+local function holder(word, key, part)
     local remaining_ms = call('PTTL', key)
-    local flags, held_fence, since_ms, label = parse(value)
-    if not flags or (#value == 179 and call('STRLEN', key) > 4275) then
+    local flags, held_fence, since_ms, label = parse_part(key, part)
+    if not flags then
         return word, 1, 1, 0, 0, remaining_ms, ''
     end
     return word, flags >= 2 and 2 or 0, 1, held_fence, since_ms, remaining_ms, label
