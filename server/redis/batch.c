@@ -19,7 +19,7 @@
 #define REMAINING_MS_MAX (INT64_MAX / CLOCK_US_PER_MS)
 
 /* What an operation asks for beyond the plain case, in one argument. */
-#define OPTIONS_SIZE_MAX ((size_t)64)
+#define OPTIONS_SIZE_MAX ((size_t)32)
 
 /* In a holder's flags. */
 #define HOLDER_FOREIGN   ((int64_t)1)
@@ -121,10 +121,8 @@ static void options_u32(struct options *options, uint32_t number)
     options_bytes(options, bytes, sizeof(bytes));
 }
 
-/* The server's id comes last. */
-static void options_put(struct options *options, const struct batch_call *call)
+static void options_put(const struct options *options)
 {
-    options_bytes(options, call->server_id, BATCH_SERVER_ID_LENGTH);
     put(options->batch, options->bytes, options->length);
 }
 
@@ -133,8 +131,7 @@ static uint8_t mode_of(const struct store_op *op)
     return op->mode == STORE_SHARED ? 1 : 0;
 }
 
-static void put_acquire(struct batch *batch, const struct batch_call *call,
-                        const struct store_op *op)
+static void put_acquire(struct batch *batch, const struct store_op *op)
 {
     size_t size = 0;
     const char *record = claim_record(batch, op, &size);
@@ -152,10 +149,10 @@ static void put_acquire(struct batch *batch, const struct batch_call *call,
     options_u32(&options, op->limit);
     options_u32(&options, op->fence_block);
     options_u32(&options, (uint32_t)(op->ttl_ms < STORE_GRANT_MS ? op->ttl_ms : STORE_GRANT_MS));
-    options_put(&options, call);
+    options_put(&options);
 }
 
-static void put_renew(struct batch *batch, const struct batch_call *call, const struct store_op *op)
+static void put_renew(struct batch *batch, const struct store_op *op)
 {
     CHECK(op->fence < LOCK_VALUE_NUMBER_LIMIT);
     size_t size = 0;
@@ -170,11 +167,10 @@ static void put_renew(struct batch *batch, const struct batch_call *call, const 
     struct options options = options_begin(batch);
     options_u8(&options, mode_of(op));
     options_u32(&options, op->fence_block);
-    options_put(&options, call);
+    options_put(&options);
 }
 
-static void put_release(struct batch *batch, const struct batch_call *call,
-                        const struct store_op *op)
+static void put_release(struct batch *batch, const struct store_op *op)
 {
     put_text(batch, "RELEASE");
     char *owner = claim(batch, LOCK_VALUE_OWNER_SIZE);
@@ -190,21 +186,20 @@ static void put_release(struct batch *batch, const struct batch_call *call,
     options_u8(&options, op->wants_queue ? 1 : 0);
     options_u32(&options, op->lock_delay_ms);
     options_bytes(&options, op->token.bytes, ID128_SIZE);
-    options_put(&options, call);
+    options_put(&options);
 }
 
-static void put_operation(struct batch *batch, const struct batch_call *call,
-                          const struct store_op *op)
+static void put_operation(struct batch *batch, const struct store_op *op)
 {
     switch (op->verb) {
     case STORE_ACQUIRE:
-        put_acquire(batch, call, op);
+        put_acquire(batch, op);
         break;
     case STORE_RENEW:
-        put_renew(batch, call, op);
+        put_renew(batch, op);
         break;
     case STORE_RELEASE:
-        put_release(batch, call, op);
+        put_release(batch, op);
         break;
     case STORE_RESUME:
         put_text(batch, "RESUME");
@@ -525,8 +520,9 @@ void batch_encode(struct batch *batch, const struct batch_call *call)
     put_number(batch, call->not_after_us);
     put_number(batch, call->recovery_window_us);
     put_number(batch, call->watch_us);
+    put(batch, call->server_id, BATCH_SERVER_ID_LENGTH);
     for (size_t i = 0; i < batch->count; i++) {
-        put_operation(batch, call, batch->ops[i]);
+        put_operation(batch, batch->ops[i]);
     }
 }
 

@@ -18,7 +18,7 @@
 #define BATCH_OPERATIONS_MAX ((size_t)128)
 
 /* Key, verb and at most four arguments for each operation, after what every batch carries. */
-#define BATCH_ARGUMENTS_MAX (8 + 6 * BATCH_OPERATIONS_MAX)
+#define BATCH_ARGUMENTS_MAX (9 + 6 * BATCH_OPERATIONS_MAX)
 
 /* The hex digits of a server's id. */
 #define BATCH_SERVER_ID_LENGTH ((size_t)32)

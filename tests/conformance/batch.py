@@ -8,11 +8,15 @@ from dataclasses import dataclass, replace
 
 REGISTER = "holdfast:register"
 LIMIT = 2**53
-# Fields that follow a word.
-FIELDS = {"OK": 0, "BUSY": 5, "HELD": 5, "FREE": 0, "NOT_HELD": 0, "RECOVERING": 1, "EXPIRED": 0,
-          "WRONG_TYPE": 1, "ERROR": 1}
-GRANT_FIELDS = 2
+# Fields that follow a word, but for OK, which depends on the operation.
+FIELDS = {"BUSY": 6, "QUEUED": 6, "HELD": 8, "FREE": 1, "NOT_HELD": 0, "RECOVERING": 1,
+          "EXPIRED": 0, "WRONG_TYPE": 1, "ERROR": 1}
 FOR_EVER_US = LIMIT - 1
+EXCLUSIVE, SHARED = 0, 1
+CONTENDED, CLOSED = 1, 2
+# Flags of a holder.
+FOREIGN, IS_CLOSED, IS_SHARED = 1, 2, 4
+SERVER = "5e" * 16
 
 
 def load_script():
@@ -22,73 +26,106 @@ def load_script():
 
 @dataclass(frozen=True)
 class Record:
-    """The value of a lock."""
+    """The record of a grant."""
 
     tenure: bytes
     token: bytes
     fence: int = 0
     since_ms: int = 0
     label: bytes = b""
+    data: bytes = b""
+    flags: int = 0
     version: int = 1
 
     def owner(self):
         return bytes([self.version]) + self.tenure
 
-    def head(self):
-        return self.owner() + self.token
-
     def value(self):
-        return self.head() + struct.pack(">QQ", self.fence, self.since_ms) + self.label
+        return (self.owner() + bytes([self.flags]) + self.token
+                + struct.pack(">QQ", self.fence, self.since_ms) + self.tail())
+
+    def tail(self):
+        return bytes([len(self.label)]) + self.label + self.data
 
     def granted(self, fence, since_ms):
         return replace(self, fence=fence, since_ms=since_ms)
 
 
 def read_record(value):
-    fence, since_ms = struct.unpack(">QQ", value[33:49])
-    return Record(value[1:17], value[17:33], fence, since_ms, value[49:], value[0])
+    fence, since_ms, length = struct.unpack(">QQB", value[34:51])
+    return Record(value[1:17], value[18:34], fence, since_ms, value[51:51 + length],
+                  value[51 + length:], value[17], value[0])
 
 
-def acquire(key, record, ttl_ms=5000):
-    return key, ["ACQUIRE", record.head(), record.label, ttl_ms]
+def beside(kind, key):
+    """The name of a key of ours beside a lock's."""
+    key = key.encode() if isinstance(key, str) else key
+    opened = key.find(b"{")
+    closed = key.find(b"}", opened)
+    if opened >= 0 and closed > opened + 1:
+        return b"holdfast:%s::%s" % (kind.encode(), key)
+    return b"holdfast:%s:{%s}" % (kind.encode(), key)
 
 
-def renew(key, record, ttl_ms=5000):
-    return key, ["RENEW", record.value(), record.fence, ttl_ms]
+# A call of one operation: its lock, its arguments, and how many fields an OK has.
 
 
-def release(key, record):
-    return key, ["RELEASE", record.owner()]
+def acquire(key, record, ttl_ms=5000, mode=EXCLUSIVE, limit=0, wants_queue=False, block=0,
+            grant_ms=1000):
+    options = b""
+    if mode == SHARED or wants_queue or block:
+        options = struct.pack(">BBIII", mode, wants_queue, limit, block, grant_ms)
+    head = record.owner() + b"\0" + record.token
+    return key, ["ACQUIRE", head, record.tail(), ttl_ms, options], 4 if block else 2
+
+
+def renew(key, record, ttl_ms=5000, mode=EXCLUSIVE, block=0):
+    options = b""
+    if mode == SHARED or block:
+        options = struct.pack(">BI", mode, block)
+    fields = (1 if record.fence == 0 else 0) + (2 if block else 0)
+    return key, ["RENEW", record.value(), ttl_ms, options], fields
+
+
+def release(key, record, wants_queue=False, delay_ms=0, shared=False):
+    options = b""
+    if wants_queue or delay_ms or shared:
+        options = struct.pack(">BI", wants_queue, delay_ms) + record.token
+    return key, ["RELEASE", record.owner() + b"\0", options], 0
+
+
+def resume(key, tenure, token, ttl_ms=5000):
+    return key, ["RESUME", tenure, token, ttl_ms], 5
 
 
 def inspect(key):
-    return key, ["INSPECT"]
+    return key, ["INSPECT"], 0
 
 
-def _take_result(parts, fields):
+def _take_result(ok_fields, fields):
     word = fields.pop(0).decode()
-    count = FIELDS[word]
-    if (parts[0], word) == ("ACQUIRE", "OK"):
-        count = GRANT_FIELDS
-    elif (parts[0], word) == ("RENEW", "OK") and parts[2] == 0:
-        count = 1
+    count = ok_fields if word == "OK" else FIELDS[word]
     return [word, *(fields.pop(0) for _ in range(count))]
 
 
 class Batches:
     """Runs batches on one connection. The run_id and the window may be set to play a restart."""
 
-    def __init__(self, client, script, run_id="run-1", window_us=0):
+    def __init__(self, client, script, run_id="run-1", window_us=0, watch_us=0,
+                 server=SERVER):
         self.client = client
         self._script = script
         self.run_id = run_id
         self.window_us = window_us
+        self.watch_us = watch_us
+        self.server = server
 
     def send(self, *operations, not_after_us=FOR_EVER_US):
-        keys = [key for key, _ in operations]
-        arguments = [part for _, parts in operations for part in parts]
+        keys = [operation[0] for operation in operations]
+        arguments = [part for operation in operations for part in operation[1]]
         self.client.send("EVAL", self._script, 1 + len(keys), REGISTER, *keys, self.run_id,
-                         not_after_us, self.window_us, *arguments)
+                         not_after_us, self.window_us, self.watch_us, self.server,
+                         *arguments)
 
     def run(self, *operations, **options):
         """Returns Redis' clock and the list of results, words as str."""
@@ -97,7 +134,7 @@ class Batches:
         if not operations:
             (self.window_left_us,) = fields
             return now_us, []
-        results = [_take_result(parts, fields) for _, parts in operations]
+        results = [_take_result(operation[2], fields) for operation in operations]
         assert fields == []
         return now_us, results
 

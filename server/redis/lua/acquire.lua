@@ -5,7 +5,7 @@
 -- ARGV   head (version, tenure, flags 0, token: 34 bytes), tail (label length, label, value), px_ms
 --        (how long it is held), options: empty for EXCLUSIVE without the others, or mode (1 byte: 0
 --        EXCLUSIVE, 1 SHARED), wants_queue (1), limit (4, big-endian, like these), fence_block (4),
---        grant_ms (4: how long the queue may give it for), server id (32 hex digits)
+--        grant_ms (4: how long the queue may give it for)
 -- Reply  OK, fence, since_ms; with a fence_block also fence_end (0: none reserved), waiting (others)
 --        BUSY or QUEUED, and who holds it (head.lua)
 --        RECOVERING, remaining_us: to be had, but Redis has forgotten and its holder may come back
@@ -26,19 +26,18 @@ if acquires > 0 then
     end
 
     local function wait(key, head, options)
-        local mode, wants_queue, limit, _, grant_ms, server =
-            struct.unpack('>BBI4I4I4c32', options)
+        local mode, wants_queue, limit, _, grant_ms = struct.unpack('>BBI4I4I4', options)
         if wants_queue == 0 then
             return false
         end
-        more.enqueue(key, server, '\1' .. string.sub(head, 2, 17) .. string.sub(head, 19)
+        more.enqueue(key, '\1' .. string.sub(head, 2, 17) .. string.sub(head, 19)
             .. struct.pack('>BI4I4', mode, limit, grant_ms))
         return true
     end
 
     local function acquire_shared(key, head, tail, px_ms, options)
         local token, until_us = string.sub(head, 19), more.until_us(px_ms)
-        local _, _, limit, _, _, server = struct.unpack('>BBI4I4I4c32', options)
+        local _, _, limit = struct.unpack('>BBI4', options)
         local is_served = false
         while true do
             local kind, count = more.must_look(key)
@@ -46,8 +45,11 @@ if acquires > 0 then
             if record and string.sub(record, 1, 17) == string.sub(head, 1, 17) then
                 local flags, held_fence, since_ms = parse(record)
                 if flags then
-                    more.put(key, token, rewritten(head, flags, record, tail), until_us)
-                    changed(key)
+                    local written = rewritten(head, flags, record, tail)
+                    more.put(key, token, written, until_us)
+                    if written ~= record then
+                        changed(key)
+                    end
                     return more.granted(key, head, options, held_fence, since_ms)
                 end
             end
@@ -83,7 +85,7 @@ if acquires > 0 then
         local word = wait(key, head, options) and 'QUEUED' or 'BUSY'
         local value = try('GETRANGE', key, '0', label_end)
         if type(value) == 'string' then
-            local flags = parse(value)
+            local flags = parse_part(key, value)
             if word == 'QUEUED' and flags then
                 more.set_contended(key)
             end
@@ -112,11 +114,7 @@ if acquires > 0 then
                 if watched_us > 0 then
                     changed(key)
                 end
-                if options ~= '' and (string.sub(options, 7, 10) ~= '\0\0\0\0'
-                    or (queued_us > 0 and call('EXISTS', beside('queue', key)) == 1)) then
-                    return make_more().granted(key, head, options, given, now_ms)
-                end
-                return 'OK', given, now_ms
+                return make_more().granted(key, head, options, given, now_ms)
             end
         end
         local value = try('GETRANGE', key, '0', label_end)
@@ -129,10 +127,11 @@ if acquires > 0 then
                 more.shared_holder(word, key)
             return told, flags, holders, held_fence, since_ms, remaining_ms, label
         end
-        local held_flags, held_fence, since_ms = parse(value)
+        local held_flags, held_fence, since_ms = parse_part(key, value)
         if held_flags and string.sub(value, 1, 17) == string.sub(head, 1, 17) then
             local is_same = string.sub(value, 19, 34) == string.sub(head, 19)
-            local done = try('SET', key, rewritten(head, held_flags, value, tail), 'PX', px_ms)
+            local written = rewritten(head, held_flags, value, tail)
+            local done = try('SET', key, written, 'PX', px_ms)
             if done.err then
                 local _, word = failure(key, done)
                 if word ~= 'OOM' or not is_same then
@@ -140,13 +139,10 @@ if acquires > 0 then
                 end
                 call('PEXPIRE', key, px_ms)
             end
-            if not is_same then
+            if written ~= value then
                 changed(key)
             end
-            if options ~= '' then
-                return make_more().granted(key, head, options, held_fence, since_ms)
-            end
-            return 'OK', held_fence, since_ms
+            return make_more().granted(key, head, options, held_fence, since_ms)
         end
         if is_open or value ~= '' or call('EXISTS', key) == 1 then
             if string.byte(options, 2) ~= 1 then

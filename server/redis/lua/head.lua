@@ -13,7 +13,8 @@
 --        2      not_after_us: by TIME, later than this nothing is done
 --        3      recovery_window_us
 --        4      watch_us: the caller watches locks, and says so again before so long; 0: it does not
---        5..    for each operation its verb and that verb's arguments
+--        5      server id of the caller, by which the queue knows it: 32 hex digits
+--        6..    for each operation its verb and that verb's arguments
 -- Reply  now_us, then for each operation a word and the fields that go with it, in one flat list.
 --        Every verb may answer EXPIRED, or WRONG_TYPE and the type, or ERROR and the first word of
 --        the error. To a call without operations: now_us, and what is left of the recovery window.
@@ -38,6 +39,7 @@
 -- round them to 14 digits.
 
 local call, try, keys, arguments = redis.call, redis.pcall, KEYS, ARGV
+local our_server = arguments[5]
 local label_end = '178' -- the last byte that may be a label's, as GETRANGE counts
 local value_end = '4275' -- one byte more than a record may have
 local number_limit = 9007199254740992 -- 2^53: every integer below it is exact
@@ -74,7 +76,7 @@ local function beside(kind, key)
 end
 
 -- Nothing is done before the whole call is known to be well-formed.
-local acquires, renews, releases, others, last = 0, 0, 0, 0, 4
+local acquires, renews, releases, others, last = 0, 0, 0, 0, 5
 for _ = 2, #keys do
     local verb = arguments[last + 1]
     if verb == 'ACQUIRE' then

@@ -2,14 +2,14 @@
 -- What is plain, in a row from the first operation on: an EXCLUSIVE lock that is taken while it is
 -- free, renewed or released by its owner, with nobody waiting. The same as the operations' own files
 -- do, without a function; what is not plain, or goes wrong, is left to them from there on.
-local size, at, first = 1, 5, #keys + 1
+local size, at, first = 1, 6, #keys + 1
 for i = 2, #keys do
     local verb, key, word = arguments[at], keys[i], nil
     if verb == 'ACQUIRE' then
         local options = arguments[at + 4]
-        if not (is_recovering or refusal) and (options == ''
-            or (string.byte(options) == 0 and string.sub(options, 7, 10) == '\0\0\0\0'
-                and (queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0))) then
+        if not (is_recovering or refusal) and (options == '' or (string.byte(options) == 0
+                and string.sub(options, 7, 10) == '\0\0\0\0'))
+            and (queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0) then
             -- In halves, for servers whose integers have 32 bits; what they leave of a fraction is
             -- cut.
             local done = try('SET', key, arguments[at + 1] .. struct.pack('>I4I4I4I4',
@@ -77,11 +77,19 @@ local function parse(record)
     return flags, held_fence, since_ms, string.sub(record, 52, 51 + length)
 end
 
--- Who holds a lock, a string whose value (or its part before the record's value) is given.
-local function holder(word, key, value)
+-- Likewise, of a string of which all that comes before the value, or more, was read.
+local function parse_part(key, part)
+    if #part == 179 and call('STRLEN', key) > 4275 then
+        return nil
+    end
+    return parse(part)
+end
+
+-- Who holds a lock, a string of which as much was read.
+local function holder(word, key, part)
     local remaining_ms = call('PTTL', key)
-    local flags, held_fence, since_ms, label = parse(value)
-    if not flags or (#value == 179 and call('STRLEN', key) > 4275) then
+    local flags, held_fence, since_ms, label = parse_part(key, part)
+    if not flags then
         return word, 1, 1, 0, 0, remaining_ms, ''
     end
     return word, flags >= 2 and 2 or 0, 1, held_fence, since_ms, remaining_ms, label

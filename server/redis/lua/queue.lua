@@ -13,26 +13,26 @@ local function queue_part()
         call('HDEL', beside('entries', key), server)
     end
 
-    -- Takes the server's entry out of the queue if it is for this tenure; whether it was.
-    function more.leave(key, tenure, server)
+    -- Takes our entry out of the queue if it is for this tenure; whether it was.
+    function more.leave(key, tenure)
         if queued_us <= 0 then
             return false
         end
-        local entry = call('HGET', beside('entries', key), server)
+        local entry = call('HGET', beside('entries', key), our_server)
         if not entry or string.sub(entry, 2, 17) ~= tenure then
             return false
         end
-        drop(key, server)
+        drop(key, our_server)
         return true
     end
 
-    -- How many servers wait, but for the one given.
-    function more.waiting(key, server)
+    -- How many other servers wait.
+    function more.waiting(key)
         if queued_us <= 0 then
             return 0
         end
         local queue = beside('queue', key)
-        return call('ZCARD', queue) - (call('ZSCORE', queue, server) and 1 or 0)
+        return call('ZCARD', queue) - (call('ZSCORE', queue, our_server) and 1 or 0)
     end
 
     function more.set_contended(key)
@@ -43,7 +43,7 @@ local function queue_part()
     end
 
     -- Who asks again keeps the arrival. A stale flag in the register costs a look at the queue.
-    function more.enqueue(key, server, entry)
+    function more.enqueue(key, entry)
         local queue, entries = beside('queue', key), beside('entries', key)
         local life_ms = call('PTTL', key)
         if life_ms < 0 or life_ms > 3600000 then
@@ -54,8 +54,8 @@ local function queue_part()
             queued_us = (life_ms + 60000) * 1000
             call('HSET', keys[1], 'queued_until_us', digits(now_us + queued_us))
         end
-        call('ZADD', queue, 'NX', digits(now_us), server)
-        call('HSET', entries, server, entry)
+        call('ZADD', queue, 'NX', digits(now_us), our_server)
+        call('HSET', entries, our_server, entry)
         if call('PTTL', queue) < life_ms or call('PTTL', entries) < life_ms then
             call('PEXPIRE', queue, life_ms)
             call('PEXPIRE', entries, life_ms)
@@ -121,26 +121,34 @@ local function queue_part()
         return is_changed
     end
 
+    -- An EXCLUSIVE lock's record says that somebody waits, where that is so.
+    function more.note_queue(key)
+        if queued_us > 0 and call('EXISTS', beside('queue', key)) == 1 then
+            more.set_contended(key)
+        end
+    end
+
     -- What follows from a grant: its owner waits no more, and hears who does.
     function more.granted(key, head, options, held_fence, since_ms)
-        local mode, _, _, block, _, server = struct.unpack('>BBI4I4I4c32', options)
-        local has_left = more.leave(key, string.sub(head, 2, 17), server)
+        local mode, block, _ = 0, 0, nil
+        if options ~= '' then
+            mode, _, _, block = struct.unpack('>BBI4I4', options)
+        end
+        local has_left = more.leave(key, string.sub(head, 2, 17))
         if mode == 0 then
-            if queued_us > 0 and call('EXISTS', beside('queue', key)) == 1 then
-                more.set_contended(key)
-            end
-        elseif has_left then
-            more.serve(key)
+            more.note_queue(key)
+        elseif has_left and more.serve(key) then
+            changed(key)
         end
         if block == 0 then
             return 'OK', held_fence, since_ms
         end
-        return 'OK', held_fence, since_ms, more.block(key, held_fence, block, server)
+        return 'OK', held_fence, since_ms, more.block(key, held_fence, block)
     end
 
     -- Reserves fences above a grant's for its owner: the last of them, 0 when none could be; and how
     -- many others wait.
-    function more.block(key, held_fence, block, server)
+    function more.block(key, held_fence, block)
         local end_fence = math.max(fence, held_fence) + block
         if end_fence < number_limit
             and type(try('HSET', keys[1], 'fence', digits(end_fence))) ~= 'table' then
@@ -148,7 +156,7 @@ local function queue_part()
         else
             end_fence = 0
         end
-        return end_fence, more.waiting(key, server)
+        return end_fence, more.waiting(key)
     end
 end
 

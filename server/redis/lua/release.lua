@@ -5,7 +5,7 @@
 -- KEYS   the lock
 -- ARGV   owner (version, tenure, flags 0: 18 bytes), options: empty for an EXCLUSIVE lock without the
 --        others, or wants_queue (1 byte: leave the queue), lock_delay_ms (4, big-endian: close the
---        lock for so long instead of freeing it), token (16), server id (32 hex digits)
+--        lock for so long instead of freeing it), token (16)
 -- Reply  OK | NOT_HELD
 --
 -- Nothing that goes wrong in serving the queue changes the answer.
@@ -44,9 +44,9 @@ if releases > 0 then
             end
             return 'OK'
         end
-        local wants_queue, delay_ms, token, server = 0, 0, string.sub(owner, 2, 17), nil
+        local wants_queue, delay_ms, token = 0, 0, string.sub(owner, 2, 17)
         if options ~= '' then
-            wants_queue, delay_ms, token, server = struct.unpack('>BI4c16c32', options)
+            wants_queue, delay_ms, token = struct.unpack('>BI4c16', options)
         end
         local is_ours, may_serve, kind = false, false, 'string'
         if type(found) == 'table' then
@@ -65,7 +65,7 @@ if releases > 0 then
             end
         end
         if wants_queue == 1 and queued_us > 0
-            and make_more().leave(key, string.sub(owner, 2, 17), server) then
+            and make_more().leave(key, string.sub(owner, 2, 17)) then
             may_serve = true
         end
         local is_served = false

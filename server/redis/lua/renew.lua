@@ -3,8 +3,8 @@
 --
 -- KEYS   the lock
 -- ARGV   record (as it is to be, flags 0), px_ms, options: empty for an EXCLUSIVE lock without the
---        others, or mode (1 byte: 0 EXCLUSIVE, 1 SHARED), fence_block (4, big-endian), server id (32
---        hex digits). The fence 0 in the record says that the caller does not know it.
+--        others, or mode (1 byte: 0 EXCLUSIVE, 1 SHARED), fence_block (4, big-endian). The
+--        fence 0 in the record says that the caller does not know it.
 -- Reply  OK; to the fence 0 with the fence; with a fence_block also fence_end (0: none reserved),
 --        waiting (others)
 --        NOT_HELD
@@ -39,13 +39,13 @@ if renews > 0 then
         return true
     end
 
-    local function renewed(key, wanted, stored, block, server)
+    local function renewed(key, wanted, stored, block)
         if wanted == 0 and block == 0 then
             return 'OK', stored
         elseif block == 0 then
             return 'OK'
         end
-        local end_fence, waiting = make_more().block(key, math.max(wanted, stored), block, server)
+        local end_fence, waiting = make_more().block(key, math.max(wanted, stored), block)
         if wanted == 0 then
             return 'OK', stored, end_fence, waiting
         end
@@ -66,9 +66,9 @@ if renews > 0 then
             call('PEXPIRE', key, px_ms)
             return 'OK'
         end
-        local mode, block, server = 0, 0, nil
+        local mode, block = 0, 0
         if options ~= '' then
-            mode, block, server = struct.unpack('>BI4c32', options)
+            mode, block = struct.unpack('>BI4', options)
         end
         local owner, wanted = string.sub(record, 1, 17), fence_of(record)
         local token, is_missing = string.sub(record, 19, 34), false
@@ -81,7 +81,7 @@ if renews > 0 then
                 if written then
                     changed(key)
                 end
-                return renewed(key, wanted, stored, block, server)
+                return renewed(key, wanted, stored, block)
             end
             is_missing = kind == 'none' or (mode == 1 and not held)
         elseif #found == 42 and string.sub(found, 1, 17) == owner then
@@ -96,7 +96,7 @@ if renews > 0 then
             if not written then
                 call('PEXPIRE', key, px_ms)
             end
-            return renewed(key, wanted, stored, block, server)
+            return renewed(key, wanted, stored, block)
         else
             is_missing = found == '' and call('EXISTS', key) == 0
         end
@@ -110,9 +110,10 @@ if renews > 0 then
             make_more().put(key, token, record, more.until_us(px_ms))
         else
             call('SET', key, record, 'PX', px_ms)
+            make_more().note_queue(key)
         end
         changed(key)
-        return renewed(key, wanted, wanted, block, server)
+        return renewed(key, wanted, wanted, block)
     end
 end
 

@@ -31,7 +31,9 @@ if others > 0 then
             call('SETRANGE', key, '1', tenure)
             call('PEXPIRE', key, px_ms)
         end
-        changed(key)
+        if string.sub(record, 2, 17) ~= tenure then
+            changed(key)
+        end
         return 'OK', is_shared and 4 or 0, held_fence, since_ms, label,
             string.sub(record, 52 + #label)
     end

@@ -23,6 +23,8 @@ struct fixture {
     struct batch_answer answer;
 };
 
+#define SERVER_ID "0123456789abcdef0123456789abcdef"
+
 static int set_up(void **state)
 {
     static struct fixture fixture;
@@ -36,6 +38,8 @@ static int set_up(void **state)
         .run_id = "run",
         .not_after_us = INT64_MAX,
         .recovery_window_us = 2000000,
+        .watch_us = 77,
+        .server_id = SERVER_ID,
     };
     *state = &fixture;
     return 0;
@@ -73,9 +77,12 @@ static void assert_text(const struct batch *batch, size_t at, const char *text)
     assert_argument(batch, at, text, strlen(text));
 }
 
-#define OWNER "\1tttttttttttttttt"
-#define GRANT OWNER "kkkkkkkkkkkkkkkk"
-#define VALUE GRANT "\0\x1f\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\1\2me"
+#define OWNER  "\1tttttttttttttttt\0"
+#define GRANT  OWNER "kkkkkkkkkkkkkkkk"
+#define TAIL   "\2me"
+#define RECORD GRANT "\0\x1f\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\1\2" TAIL
+
+#define ASSERT_BYTES(batch, at, bytes) assert_argument(batch, at, bytes, sizeof(bytes) - 1)
 
 static void test_every_verb(void **state)
 {
@@ -84,28 +91,80 @@ static void test_every_verb(void **state)
     add(fixture, STORE_RENEW, "r");
     add(fixture, STORE_RELEASE, "l");
     add(fixture, STORE_ACQUIRE, "a");
+    add(fixture, STORE_RESUME, "s");
     add(fixture, STORE_INSPECT, "i");
     batch_encode(&fixture->batch, &fixture->call);
     static const char *const start[] = {
-        "5",   "holdfast:register",   "lock:r", "lock:l", "lock:a", "lock:i",
-        "run", "9223372036854775807", "2000000"};
+        "6",   "holdfast:register",   "lock:r",  "lock:l", "lock:a", "lock:s", "lock:i",
+        "run", "9223372036854775807", "2000000", "77",     SERVER_ID};
     assert_text(batch, 0, "EVALSHA");
     assert_text(batch, 1, fixture->script.sha);
     for (size_t i = 0; i < COUNT_OF(start); i++) {
         assert_text(batch, 2 + i, start[i]);
     }
-    assert_text(batch, 11, "RENEW");
-    assert_argument(batch, 12, VALUE, sizeof(VALUE) - 1);
-    assert_text(batch, 13, "9007199254740991");
-    assert_text(batch, 14, "3000");
-    assert_text(batch, 15, "RELEASE");
-    assert_text(batch, 16, OWNER);
-    assert_text(batch, 17, "ACQUIRE");
-    assert_text(batch, 18, GRANT);
-    assert_text(batch, 19, "me");
-    assert_text(batch, 20, "3000");
-    assert_text(batch, 21, "INSPECT");
-    assert_int_equal(batch->argument_count, 22);
+    assert_text(batch, 14, "RENEW");
+    ASSERT_BYTES(batch, 15, RECORD);
+    assert_text(batch, 16, "3000");
+    assert_text(batch, 17, "");
+    assert_text(batch, 18, "RELEASE");
+    ASSERT_BYTES(batch, 19, OWNER);
+    assert_text(batch, 20, "");
+    assert_text(batch, 21, "ACQUIRE");
+    ASSERT_BYTES(batch, 22, GRANT);
+    assert_text(batch, 23, TAIL);
+    assert_text(batch, 24, "3000");
+    assert_text(batch, 25, "");
+    assert_text(batch, 26, "RESUME");
+    assert_text(batch, 27, "tttttttttttttttt");
+    assert_text(batch, 28, "kkkkkkkkkkkkkkkk");
+    assert_text(batch, 29, "3000");
+    assert_text(batch, 30, "INSPECT");
+    assert_int_equal(batch->argument_count, 31);
+}
+
+static void test_options(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct batch *batch = &fixture->batch;
+    struct store_op *ops = fixture->ops;
+    add(fixture, STORE_ACQUIRE, "a");
+    ops[0].mode = STORE_SHARED;
+    ops[0].wants_queue = true;
+    ops[0].limit = 0x01020304;
+    ops[0].fence_block = 5;
+    ops[0].value = "it";
+    ops[0].value_length = 2;
+    ops[0].lock_delay_ms = 500;
+    add(fixture, STORE_ACQUIRE, "b");
+    ops[1].wants_queue = true;
+    ops[1].ttl_ms = 200;
+    add(fixture, STORE_RENEW, "c");
+    ops[2].mode = STORE_SHARED;
+    ops[2].lock_delay_ms = 1;
+    add(fixture, STORE_RENEW, "d");
+    ops[3].fence_block = 258;
+    add(fixture, STORE_RELEASE, "e");
+    ops[4].mode = STORE_ANY_MODE;
+    add(fixture, STORE_RELEASE, "f");
+    ops[5].lock_delay_ms = UINT32_MAX;
+    add(fixture, STORE_RELEASE, "g");
+    ops[6].wants_queue = true;
+    add(fixture, STORE_RENEW, "h");
+    ops[7].mode = STORE_ANY_MODE;
+    batch_encode(&fixture->batch, &fixture->call);
+    const size_t first = 17;
+    assert_text(batch, first, "ACQUIRE");
+    assert_text(batch, first + 2, TAIL "it");
+    assert_text(batch, first + 3, "3500");
+    ASSERT_BYTES(batch, first + 4, "\1\1\1\2\3\4\0\0\0\5\0\0\3\xe8");
+    ASSERT_BYTES(batch, first + 9, "\0\1\0\0\0\0\0\0\0\0\0\0\0\xc8");
+    assert_text(batch, first + 12, "3001");
+    ASSERT_BYTES(batch, first + 13, "\1\0\0\0\0");
+    ASSERT_BYTES(batch, first + 17, "\0\0\0\1\2");
+    ASSERT_BYTES(batch, first + 20, "\0\0\0\0\0kkkkkkkkkkkkkkkk");
+    ASSERT_BYTES(batch, first + 23, "\0\xff\xff\xff\xffkkkkkkkkkkkkkkkk");
+    ASSERT_BYTES(batch, first + 26, "\1\0\0\0\0kkkkkkkkkkkkkkkk");
+    assert_text(batch, first + 30, "");
 }
 
 static void test_in_full(void **state)
@@ -123,20 +182,26 @@ static void test_the_largest_batch(void **state)
     struct fixture *fixture = *state;
     static char key[LEASE_KEY_MAX + 1];
     static char label[LEASE_LABEL_MAX];
+    static char data[LEASE_VALUE_MAX];
+    memset(data, 'd', LEASE_VALUE_MAX);
     memset(key, 'k', LEASE_KEY_MAX);
     memset(label, 'l', LEASE_LABEL_MAX);
     for (int round = 0; round < 2; round++) {
         batch_clear(&fixture->batch);
         for (size_t i = 0; i < BATCH_OPERATIONS_MAX; i++) {
-            add(fixture, STORE_RENEW, key);
+            add(fixture, STORE_ACQUIRE, key);
             fixture->ops[i].label = label;
             fixture->ops[i].label_length = LEASE_LABEL_MAX;
+            fixture->ops[i].value = data;
+            fixture->ops[i].value_length = LEASE_VALUE_MAX;
+            fixture->ops[i].wants_queue = true;
             fixture->ops[i].ttl_ms = INT64_MAX;
         }
         batch_encode(&fixture->batch, &fixture->call);
         assert_int_equal(fixture->batch.argument_count, BATCH_ARGUMENTS_MAX);
         assert_int_equal(fixture->batch.lengths[4], strlen("lock:") + LEASE_KEY_MAX);
-        assert_int_equal(fixture->batch.lengths[BATCH_ARGUMENTS_MAX - 3], LOCK_VALUE_SIZE_MAX);
+        assert_int_equal(fixture->batch.lengths[BATCH_ARGUMENTS_MAX - 3],
+                         LOCK_VALUE_SIZE_MAX - LOCK_VALUE_STAMP_SIZE);
     }
 }
 
@@ -165,16 +230,16 @@ static void test_results(void **state)
     add(fixture, STORE_RELEASE, "l");
     add(fixture, STORE_INSPECT, "i");
     add(fixture, STORE_INSPECT, "i");
-    assert_true(decode(fixture, "*27\r\n:1700000000000000\r\n"
+    assert_true(decode(fixture, "*33\r\n:1700000000000000\r\n"
                                 "$2\r\nOK\r\n:9007199254740991\r\n:77\r\n"
-                                "$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n$2\r\nab\r\n"
+                                "$4\r\nBUSY\r\n:6\r\n:4\r\n:5\r\n:6\r\n:7\r\n$2\r\nab\r\n"
                                 "$10\r\nRECOVERING\r\n:1999999\r\n"
-                                "$4\r\nBUSY\r\n:1\r\n:0\r\n:0\r\n:-1\r\n$0\r\n\r\n"
+                                "$4\r\nBUSY\r\n:1\r\n:1\r\n:0\r\n:0\r\n:-1\r\n$0\r\n\r\n"
                                 "$2\r\nOK\r\n"
                                 "$8\r\nNOT_HELD\r\n"
-                                "$4\r\nFREE\r\n"
-                                "$4\r\nHELD\r\n:0\r\n:5\r\n:6\r\n"
-                                ":9223372036854775807\r\n$0\r\n\r\n"));
+                                "$4\r\nFREE\r\n:3\r\n"
+                                "$4\r\nHELD\r\n:0\r\n:1\r\n:5\r\n:6\r\n"
+                                ":9223372036854775807\r\n$0\r\n\r\n:2\r\n$2\r\nxy\r\n"));
     assert_int_equal(fixture->answer.now_us, 1700000000000000);
     assert_int_equal(results[0].code, STORE_OK);
     assert_int_equal(results[0].fence, 9007199254740991);
@@ -182,6 +247,9 @@ static void test_results(void **state)
     assert_int_equal(results[1].code, STORE_BUSY);
     assert_true(results[1].holder.is_held);
     assert_false(results[1].holder.is_foreign);
+    assert_true(results[1].holder.is_closed);
+    assert_int_equal(results[1].holder.mode, STORE_SHARED);
+    assert_int_equal(results[1].holder.holders, 4);
     assert_int_equal(results[1].holder.fence, 5);
     assert_int_equal(results[1].holder.since_ms, 6);
     assert_int_equal(results[1].holder.remaining_us, 7000);
@@ -189,14 +257,61 @@ static void test_results(void **state)
     assert_int_equal(results[2].code, STORE_RECOVERING);
     assert_int_equal(results[2].retry_after_us, 1999999);
     assert_true(results[3].holder.is_foreign);
+    assert_int_equal(results[3].holder.mode, STORE_EXCLUSIVE);
     assert_int_equal(results[3].holder.remaining_us, -1);
     assert_int_equal(results[4].code, STORE_OK);
     assert_int_equal(results[5].code, STORE_NOT_HELD);
     assert_int_equal(results[6].code, STORE_OK);
     assert_false(results[6].holder.is_held);
+    assert_int_equal(results[6].holder.waiting, 3);
     assert_int_equal(results[7].code, STORE_OK);
     assert_true(results[7].holder.is_held);
     assert_int_equal(results[7].holder.remaining_us, INT64_MAX);
+    assert_int_equal(results[7].holder.waiting, 2);
+    assert_int_equal(results[7].holder.value_length, 2);
+}
+
+static void test_results_of_waiting(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct store_result *results = fixture->answer.results;
+    add(fixture, STORE_ACQUIRE, "a");
+    fixture->ops[0].wants_queue = true;
+    add(fixture, STORE_ACQUIRE, "a");
+    fixture->ops[1].fence_block = 8;
+    add(fixture, STORE_RENEW, "r");
+    fixture->ops[2].fence_block = 8;
+    add(fixture, STORE_RENEW, "r");
+    fixture->ops[3].fence = 0;
+    fixture->ops[3].fence_block = 8;
+    add(fixture, STORE_RESUME, "s");
+    add(fixture, STORE_RESUME, "s");
+    add(fixture, STORE_RESUME, "s");
+    assert_true(decode(fixture, "*29\r\n:5\r\n"
+                                "$6\r\nQUEUED\r\n:0\r\n:1\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n"
+                                "$2\r\nOK\r\n:5\r\n:6\r\n:13\r\n:2\r\n"
+                                "$2\r\nOK\r\n:0\r\n:4294967295\r\n"
+                                "$2\r\nOK\r\n:5\r\n:14\r\n:0\r\n"
+                                "$2\r\nOK\r\n:4\r\n:5\r\n:6\r\n$1\r\nl\r\n$2\r\nvv\r\n"
+                                "$8\r\nNOT_HELD\r\n"
+                                "$10\r\nRECOVERING\r\n:9\r\n"));
+    assert_int_equal(results[0].code, STORE_QUEUED);
+    assert_int_equal(results[0].holder.fence, 5);
+    assert_int_equal(results[1].fence_end, 13);
+    assert_int_equal(results[1].waiting, 2);
+    assert_int_equal(results[2].fence_end, 0);
+    assert_int_equal(results[2].waiting, UINT32_MAX);
+    assert_int_equal(results[3].fence, 5);
+    assert_int_equal(results[3].fence_end, 14);
+    assert_int_equal(results[4].code, STORE_OK);
+    assert_int_equal(results[4].fence, 5);
+    assert_int_equal(results[4].since_ms, 6);
+    assert_int_equal(results[4].holder.mode, STORE_SHARED);
+    assert_int_equal(results[4].holder.label_length, 1);
+    assert_int_equal(results[4].holder.value_length, 2);
+    assert_int_equal(results[5].code, STORE_NOT_HELD);
+    assert_int_equal(results[6].code, STORE_RECOVERING);
+    assert_int_equal(results[6].retry_after_us, 9);
 }
 
 static void test_results_of_every_verb(void **state)
@@ -253,14 +368,18 @@ static const char *const malformed[] = {
     "*2\r\n:5\r\n$5\r\nERROR\r\n",
     "*3\r\n:5\r\n$10\r\nWRONG_TYPE\r\n$-1\r\n",
     "*2\r\n:5\r\n$4\r\nBUSY\r\n",
-    "*6\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n",
-    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:-2\r\n$0\r\n\r\n",
-    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n:8\r\n",
-    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:-5\r\n:6\r\n:7\r\n$0\r\n\r\n",
-    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n:7\r\n$-1\r\n",
-    "*7\r\n:5\r\n$4\r\nBUSY\r\n$1\r\n0\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
-    "*7\r\n:5\r\n$4\r\nHELD\r\n:0\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
-    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:5\r\n:6\r\n*0\r\n$0\r\n\r\n",
+    "*7\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:1\r\n:5\r\n:6\r\n:7\r\n",
+    "*8\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:1\r\n:5\r\n:6\r\n:-2\r\n$0\r\n\r\n",
+    "*8\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:1\r\n:5\r\n:6\r\n:7\r\n:8\r\n",
+    "*8\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:1\r\n:-5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*8\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:-1\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*8\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:4294967296\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*8\r\n:5\r\n$4\r\nBUSY\r\n:8\r\n:1\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*8\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:1\r\n:5\r\n:6\r\n:7\r\n$-1\r\n",
+    "*8\r\n:5\r\n$4\r\nBUSY\r\n$1\r\n0\r\n:1\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*8\r\n:5\r\n$4\r\nHELD\r\n:0\r\n:1\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
+    "*8\r\n:5\r\n$4\r\nBUSY\r\n:0\r\n:1\r\n:5\r\n:6\r\n*0\r\n$0\r\n\r\n",
+    "*8\r\n:5\r\n$6\r\nQUEUED\r\n:0\r\n:1\r\n:5\r\n:6\r\n:7\r\n$0\r\n\r\n",
 };
 
 static void test_malformed(void **state)
@@ -284,20 +403,42 @@ static void test_malformed_for_other_verbs(void **state)
     batch_clear(&fixture->batch);
     add(fixture, STORE_INSPECT, "a");
     assert_false(decode(fixture, "*2\r\n:5\r\n$2\r\nOK\r\n"));
-    assert_false(decode(fixture, "*3\r\n:5\r\n$4\r\nFREE\r\n:1\r\n"));
+    assert_false(decode(fixture, "*2\r\n:5\r\n$4\r\nFREE\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n$4\r\nFREE\r\n:-1\r\n"));
+    batch_clear(&fixture->batch);
+    add(fixture, STORE_RESUME, "a");
+    assert_false(decode(fixture, "*2\r\n:5\r\n$2\r\nOK\r\n"));
+    assert_false(decode(fixture, "*7\r\n:5\r\n$2\r\nOK\r\n:1\r\n:5\r\n:6\r\n$0\r\n\r\n"
+                                 "$0\r\n\r\n"));
+    assert_false(decode(fixture, "*7\r\n:5\r\n$2\r\nOK\r\n:0\r\n:0\r\n:6\r\n$0\r\n\r\n"
+                                 "$0\r\n\r\n"));
+    batch_clear(&fixture->batch);
+    add(fixture, STORE_RENEW, "a");
+    fixture->ops[0].fence_block = 1;
+    assert_false(decode(fixture, "*2\r\n:5\r\n$2\r\nOK\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n$2\r\nOK\r\n:5\r\n"));
+    assert_false(decode(fixture, "*4\r\n:5\r\n$2\r\nOK\r\n:5\r\n:4294967296\r\n"));
 }
 
-static void test_longest_label(void **state)
+static void test_longest_texts(void **state)
 {
     struct fixture *fixture = *state;
     char label[LEASE_LABEL_MAX + 2] = "";
-    char bytes[500];
+    static char data[LEASE_VALUE_MAX + 2];
+    static char bytes[LEASE_VALUE_MAX + 500];
     add(fixture, STORE_INSPECT, "a");
-    for (size_t length = LEASE_LABEL_MAX; length <= LEASE_LABEL_MAX + 1; length++) {
-        memset(label, 'l', length);
+    for (size_t more = 0; more < 4; more++) {
+        size_t label_length = LEASE_LABEL_MAX + more % 2;
+        size_t data_length = LEASE_VALUE_MAX + more / 2;
+        memset(label, 0, sizeof(label));
+        memset(data, 0, sizeof(data));
+        memset(label, 'l', label_length);
+        memset(data, 'd', data_length);
         snprintf(bytes, sizeof(bytes),
-                 "*7\r\n:5\r\n$4\r\nHELD\r\n:0\r\n:5\r\n:6\r\n:7\r\n$%zu\r\n%s\r\n", length, label);
-        assert_int_equal(decode(fixture, bytes), length == LEASE_LABEL_MAX);
+                 "*10\r\n:5\r\n$4\r\nHELD\r\n:0\r\n:1\r\n:5\r\n:6\r\n:7\r\n$%zu\r\n%s\r\n"
+                 ":0\r\n$%zu\r\n%s\r\n",
+                 label_length, label, data_length, data);
+        assert_int_equal(decode(fixture, bytes), more == 0);
     }
 }
 
@@ -307,13 +448,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BATCH_TEST(test_every_verb),
+        BATCH_TEST(test_options),
         BATCH_TEST(test_in_full),
         BATCH_TEST(test_the_largest_batch),
         BATCH_TEST(test_results),
+        BATCH_TEST(test_results_of_waiting),
         BATCH_TEST(test_results_of_every_verb),
         BATCH_TEST(test_malformed),
         BATCH_TEST(test_malformed_for_other_verbs),
-        BATCH_TEST(test_longest_label),
+        BATCH_TEST(test_longest_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
