@@ -54,6 +54,7 @@ static void on_granted(struct store_listener *listener, const char *key, size_t 
             return;
         }
     }
+    lock_ask_again(lock, now_us); /* a late command had put another tenure into our entry */
 }
 
 static void on_changed(struct store_listener *listener, const char *key, size_t key_length,

@@ -84,6 +84,14 @@ void lock_ask(struct lock *lock, int64_t now_us)
     }
 }
 
+void lock_ask_again(struct lock *lock, int64_t now_us)
+{
+    struct tenure *tenure = NULL;
+    LIST_FOREACH (tenure, &lock->tenures, link) {
+        tenure_ask_again(tenure, now_us);
+    }
+}
+
 void lock_discard_unused(struct keeper *keeper, struct lock *lock)
 {
     if (is_unused(lock) && !lock->is_due) {

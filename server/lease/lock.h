@@ -57,6 +57,9 @@ void lock_settle(struct keeper *keeper, struct lock *lock, int64_t now_us);
 /* Asks for whoever is to be asked for. Calls nobody back. */
 void lock_ask(struct lock *lock, int64_t now_us);
 
+/* Our entry in the store's queue may be gone: whoever is QUEUED asks again. Calls nobody back. */
+void lock_ask_again(struct lock *lock, int64_t now_us);
+
 /* Frees the lock if nothing is left of it and nobody is about to look at it. */
 void lock_discard_unused(struct keeper *keeper, struct lock *lock);
 
