@@ -108,7 +108,7 @@ static void answer_connections(struct call *call, uint64_t after, size_t page_si
     char token[TOKEN_SIZE];
     Holdfast__V1__ListConnectionsResponse response = HOLDFAST__V1__LIST_CONNECTIONS_RESPONSE__INIT;
     Holdfast__V1__Connection *rows = memory_alloc(page_size * sizeof(*rows));
-    response.connections = memory_alloc(page_size * sizeof(*response.connections));
+    response.connections = memory_alloc(page_size * sizeof(void *));
     TAILQ_FOREACH (session, &services->session_list, link) {
         if (session->id <= after) {
             continue;

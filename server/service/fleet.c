@@ -121,7 +121,7 @@ static void describe(struct fleet *fleet, const struct fleet_name *name,
     holder->foreign = seen->is_foreign;
     state->key = text_of(fleet, name->text, name->length, LEASE_KEY_MAX + 1);
     state->mode = answer_mode(seen->mode);
-    state->holders = take(fleet, sizeof(*state->holders));
+    state->holders = take(fleet, sizeof(void *));
     state->holders[0] = holder;
     state->n_holders = 1;
     state->waiting = seen->waiting;

@@ -205,12 +205,12 @@ static Holdfast__V1__LockState *describe(struct listing *listing, const struct l
     state->key = text_of(listing, listed->key, listed->key_length);
     state->mode = answer_mode(lease_mode(any));
     state->n_holders = holders->shown;
-    state->holders = take(listing, (holders->shown + 1) * sizeof(*state->holders));
+    state->holders = take(listing, (holders->shown + 1) * sizeof(void *));
     for (size_t i = 0; i < holders->shown; i++) {
         state->holders[i] = describe_holder(listing, holders->leases[i]);
     }
     state->n_waiters = waiters->shown;
-    state->waiters = take(listing, (waiters->shown + 1) * sizeof(*state->waiters));
+    state->waiters = take(listing, (waiters->shown + 1) * sizeof(void *));
     for (size_t i = 0; i < waiters->shown; i++) {
         state->waiters[i] = describe_waiter(listing, waiters->leases[i]);
     }
@@ -222,7 +222,7 @@ static void reply(struct call *call, struct listing *listing)
 {
     Holdfast__V1__ListLocksResponse response = HOLDFAST__V1__LIST_LOCKS_RESPONSE__INIT;
     size_t bytes = 0;
-    response.locks = take(listing, (listing->count + 1) * sizeof(*response.locks));
+    response.locks = take(listing, (listing->count + 1) * sizeof(void *));
     while (response.n_locks < listing->count && bytes < LISTING_BYTES_MAX) {
         Holdfast__V1__LockState *state = describe(listing, listing->locks[response.n_locks]);
         response.locks[response.n_locks++] = state;

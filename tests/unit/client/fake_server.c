@@ -83,6 +83,12 @@ void fake_server_finish(struct fake_server *server)
     }
 }
 
+void fake_stays_open(int connection, int for_ms)
+{
+    struct pollfd watched = {.fd = connection, .events = POLLRDHUP};
+    REQUIRE(poll(&watched, 1, for_ms) == 0);
+}
+
 int fake_accept(struct fake_server *server)
 {
     wait_readable(server->listener);

@@ -55,6 +55,9 @@ void fake_server_finish(struct fake_server *server);
 /* A connection, blocking. */
 int fake_accept(struct fake_server *server);
 
+/* The client leaves the connection open for that long, whatever it says. */
+void fake_stays_open(int connection, int for_ms);
+
 /* Waits until the client closes, whatever it says before, then closes. */
 void fake_drain(int connection);
 

@@ -47,8 +47,8 @@ static void on_locks(enum holdfast_result result, const struct holdfast_lock_sta
     listed->count++;
     listed->result = result;
     listed->locks = count;
-    strcpy(listed->next, next);
-    strcpy(listed->error, error);
+    (void)snprintf(listed->next, sizeof(listed->next), "%s", next);
+    (void)snprintf(listed->error, sizeof(listed->error), "%s", error);
     if (count > 0 && locks[0].holder_count > 0 && locks[0].waiter_count > 0) {
         const struct holdfast_lock_holder *holder = &locks[0].holders[0];
         (void)snprintf(listed->text, sizeof(listed->text), "%s %d %s@%s %d %d %d %s@%s %d %d",
@@ -169,7 +169,7 @@ static void on_connections(enum holdfast_result result,
     assert_string_equal(error, "");
     assert_string_equal(next, "");
     listed->last_id = connections[count - 1].id;
-    strcpy(listed->peer, connections[count - 1].peer);
+    (void)snprintf(listed->peer, sizeof(listed->peer), "%s", connections[count - 1].peer);
 }
 
 /* A page may have more fields than any request. */

@@ -122,7 +122,7 @@ static void grant_late_then_renew(struct fake_server *server, void *argument)
     int connection = fake_accept(server);
     Holdfast__V1__AcquireRequest *request = read_acquire(connection, &stream_id);
     REQUIRE(request->wait_ms == 3900);
-    (void)usleep(100000);
+    fake_stays_open(connection, 100);
     respond_lease(connection, stream_id, request->token.data, 50);
     ttrpc__request__free_unpacked(fake_read_request(connection, "Renew", &frame), NULL);
     Holdfast__V1__RenewResponse response = HOLDFAST__V1__RENEW_RESPONSE__INIT;

@@ -119,7 +119,7 @@ static void grant_late(struct fake_server *server, void *argument)
     int connection = fake_accept(server);
     uint32_t stream_id = fake_read_ask(connection);
     fake_send_queued(connection, stream_id, 1);
-    (void)usleep(150000);
+    fake_stays_open(connection, 150);
     fake_send_granted(connection, stream_id, 100);
     fake_read_ping(connection, stream_id);
     fake_send_renewed(connection, stream_id, *confirmed_ms);
@@ -271,7 +271,7 @@ static void drop_then_grant(struct fake_server *server, void *argument)
     struct fake_ask ask;
     int connection = fake_accept(server);
     fake_send_queued(connection, fake_read_ask(connection), 1);
-    (void)usleep(20000);
+    fake_stays_open(connection, 20);
     (void)close(connection);
     connection = fake_accept(server);
     uint32_t stream_id = fake_take_ask(connection, &ask);

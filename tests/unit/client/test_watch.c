@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ static void on_state(enum holdfast_result result, const struct holdfast_holder *
     struct states *states = user;
     states->count++;
     states->result = result;
-    strcpy(states->error, error);
+    (void)snprintf(states->error, sizeof(states->error), "%s", error);
     if (result == HOLDFAST_OK) {
         states->known++;
         states->holder = *holder;
@@ -164,7 +165,7 @@ static void be_away_twice(struct fake_server *server, void *argument)
     int connection = fake_accept(server);
     uint32_t stream_id = read_watch(connection);
     send_free(connection, stream_id);
-    (void)usleep(50000);
+    fake_stays_open(connection, 50);
     (void)close(connection);
     connection = fake_accept(server);
     fake_respond_status(connection, read_watch(connection), STATUS_UNAVAILABLE, "Redis is away");
