@@ -38,8 +38,8 @@ static bool set_each(const struct arguments *arguments, const uint64_t *fences)
 {
     bool is_set = true;
     for (size_t i = 0; i < arguments->key_count && is_set; i++) {
-        char key[32];
-        char fence[32];
+        char key[48];
+        char fence[48];
         snprintf(key, sizeof(key), "HOLDFAST_KEY_%zu", i + 1);
         snprintf(fence, sizeof(fence), "HOLDFAST_FENCE_%zu", i + 1);
         is_set = setenv(key, arguments->keys[i], 1) == 0 && set_fence(fence, fences[i]);
