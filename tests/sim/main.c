@@ -9,7 +9,7 @@
 
 #include "sim_world.h"
 
-#define FAILURES_MAX 40
+#define FAILURES_MAX 5
 
 struct options {
     uint64_t seeds;
