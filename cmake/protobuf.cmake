@@ -3,7 +3,7 @@
 # info (share/holdfast/holdfast.protoset) for tools that want the API without reflection.
 set(PROTO_DIR ${PROJECT_SOURCE_DIR}/proto)
 set(PROTO_GEN_DIR ${PROJECT_BINARY_DIR}/gen)
-set(PROTO_FILES holdfast/v1/locks.proto ttrpc/ttrpc.proto)
+set(PROTO_FILES holdfast/v1/admin.proto holdfast/v1/locks.proto ttrpc/ttrpc.proto)
 
 set(proto_sources)
 foreach(proto IN LISTS PROTO_FILES)

@@ -4,170 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_FLAG, KIND_TEXT, KIND_DURATION, KIND_TOKEN };
-
-#define ON(command) (1U << (command))
-#define TAKERS      (ON(COMMAND_RUN) | ON(COMMAND_HOLD) | ON(COMMAND_TRY))
-#define HOLDERS     (ON(COMMAND_RUN) | ON(COMMAND_HOLD))
-#define PRINTERS                                                                                   \
-    (ON(COMMAND_HOLD) | ON(COMMAND_TRY) | ON(COMMAND_RELEASE) | ON(COMMAND_RENEW) |                \
-     ON(COMMAND_INSPECT))
-#define CALLERS      (PRINTERS | ON(COMMAND_RUN))
-#define EVERYWHERE   (~0U)
-#define DAY_MS       ((int64_t)24 * 60 * 60 * 1000)
-#define NAME_SIZE    32
-#define OPTION_WIDTH 24
-
-struct option {
-    const char *name;
-    const char *argument; /* NULL for a flag */
-    enum kind kind;
-    unsigned commands;       /* ON(...) of the commands that take it */
-    size_t offset;           /* of the value in struct arguments */
-    const char *environment; /* read when the option is not given; may be NULL */
-    int64_t min, max;        /* KIND_DURATION */
-    const char *help;
-};
-
-#define VALUE(member) offsetof(struct arguments, member)
-
-static const struct option options[] = {
-    {"ttl", "DURATION", KIND_DURATION, TAKERS | ON(COMMAND_RENEW), VALUE(ttl_ms), NULL, 100, DAY_MS,
-     "how long the lease outlives its last renewal (default: the server's)"},
-    {"label", "TEXT", KIND_TEXT, TAKERS, VALUE(label), NULL, 0, 0,
-     "who holds, shown to whoever finds the lock busy (default: user@host:pid)"},
-    {"heartbeat", "DURATION", KIND_DURATION, HOLDERS, VALUE(heartbeat_ms), NULL, 100, DAY_MS,
-     "give the lock up if this process is frozen for that long"},
-    {"kill-after", "DURATION", KIND_DURATION, ON(COMMAND_RUN), VALUE(kill_after_ms), NULL, 0,
-     DAY_MS, "from SIGTERM to SIGKILL when the lease is lost (default: ttl/10, up to 1s)"},
-    {"detached", NULL, KIND_FLAG, ON(COMMAND_TRY), VALUE(is_detached), NULL, 0, 0,
-     "leave the lease behind: it lives until released or its ttl ends"},
-    {"token", "HEX", KIND_TOKEN, ON(COMMAND_TRY) | ON(COMMAND_RELEASE) | ON(COMMAND_RENEW),
-     VALUE(token), "HOLDFAST_TOKEN", 0, 0, "the lease's token, 32 hex digits"},
-    {"json", NULL, KIND_FLAG, PRINTERS, VALUE(is_json), NULL, 0, 0,
-     "print one JSON object a line instead of text"},
-    {"quiet", NULL, KIND_FLAG, CALLERS, VALUE(is_quiet), NULL, 0, 0,
-     "print errors and JSON only, nothing for the reader's comfort"},
-    {"server", "URL", KIND_TEXT, CALLERS, VALUE(server), "HOLDFAST_SERVER", 0, 0,
-     "tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH"},
-    {"timeout", "DURATION", KIND_DURATION, CALLERS, VALUE(timeout_ms), "HOLDFAST_TIMEOUT", 1,
-     DAY_MS, "for connecting and for each answer (default: 5s)"},
-    {"ca-file", "FILE", KIND_TEXT, CALLERS, VALUE(ca_file), "HOLDFAST_CA_FILE", 0, 0,
-     "tls: authorities to trust, PEM (default: the system's)"},
-    {"cert-file", "FILE", KIND_TEXT, CALLERS, VALUE(cert_file), "HOLDFAST_CERT_FILE", 0, 0,
-     "tls: our certificate, if the server asks for one, PEM"},
-    {"key-file", "FILE", KIND_TEXT, CALLERS, VALUE(key_file), "HOLDFAST_KEY_FILE", 0, 0,
-     "tls: its key, PEM"},
-    {"help", NULL, KIND_FLAG, EVERYWHERE, VALUE(wants_help), NULL, 0, 0, "print help and exit"},
-    {"version", NULL, KIND_FLAG, EVERYWHERE, VALUE(wants_version), NULL, 0, 0,
-     "print the version and exit"},
-};
-
-#define OPTION_COUNT (sizeof(options) / sizeof(options[0]))
+#include "option.h"
 
 static const char *const command_names[COMMAND_COUNT] = {
-    [COMMAND_NONE] = "",     [COMMAND_RUN] = "run",         [COMMAND_HOLD] = "hold",
-    [COMMAND_TRY] = "try",   [COMMAND_RELEASE] = "release", [COMMAND_RENEW] = "renew",
-    [COMMAND_HELP] = "help", [COMMAND_INSPECT] = "inspect",
+    [COMMAND_NONE] = "",       [COMMAND_RUN] = "run",         [COMMAND_HOLD] = "hold",
+    [COMMAND_TRY] = "try",     [COMMAND_RESUME] = "resume",   [COMMAND_RELEASE] = "release",
+    [COMMAND_RENEW] = "renew", [COMMAND_INSPECT] = "inspect", [COMMAND_WATCH] = "watch",
+    [COMMAND_LS] = "ls",       [COMMAND_TOP] = "top",         [COMMAND_ELECT] = "elect",
+    [COMMAND_HELP] = "help",
 };
 
 struct parser {
     struct arguments *arguments;
     char *const *next; /* the argument to read now; ends with NULL */
-    bool is_given[OPTION_COUNT];
+    bool is_given[OPTION_MAX];
     bool has_ended_options; /* "--" was seen */
+    bool has_bare_wait;     /* the argument before was --wait without a value */
     char *error;
 };
 
 #define FAIL(parser, ...) (snprintf((parser)->error, ARGUMENTS_ERROR_SIZE, __VA_ARGS__), false)
-
-static size_t smallest(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Levenshtein distance of two names, or NAME_SIZE when one is too long to be a slip of the other.
- */
-static size_t distance(const char *from, size_t from_length, const char *to)
-{
-    const size_t to_length = strlen(to);
-    if (from_length >= NAME_SIZE || to_length >= NAME_SIZE) {
-        return NAME_SIZE;
-    }
-    size_t row[NAME_SIZE];
-    for (size_t j = 0; j <= to_length; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; i <= from_length; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= to_length; j++) {
-            const size_t replaced = diagonal + (from[i - 1] == to[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = smallest(replaced, smallest(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[to_length];
-}
-
-/* Whether `candidate` is nearer to what was typed than anything before, and near enough to mean. */
-static bool is_nearer(const char *typed, size_t length, const char *candidate, size_t *best)
-{
-    const size_t steps = distance(typed, length, candidate);
-    if (steps >= *best || steps > 1 + strlen(candidate) / 3) {
-        return false;
-    }
-    *best = steps;
-    return true;
-}
-
-static const char *nearest_option(const char *typed, size_t length)
-{
-    const char *nearest = NULL;
-    size_t best = NAME_SIZE;
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        if (is_nearer(typed, length, options[i].name, &best)) {
-            nearest = options[i].name;
-        }
-    }
-    return nearest;
-}
-
-static const char *nearest_command(const char *typed)
-{
-    const char *nearest = NULL;
-    size_t best = NAME_SIZE;
-    for (size_t i = COMMAND_NONE + 1; i < COMMAND_COUNT; i++) {
-        if (is_nearer(typed, strlen(typed), command_names[i], &best)) {
-            nearest = command_names[i];
-        }
-    }
-    return nearest;
-}
-
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdefABCDEF";
-    const char *found = c == '\0' ? NULL : strchr(digits, c);
-    const int digit = found == NULL ? -1 : (int)(found - digits);
-    return digit > 15 ? digit - 6 : digit;
-}
-
-static bool parse_token(const char *text, unsigned char token[HOLDFAST_TOKEN_SIZE])
-{
-    if (strlen(text) != (size_t)2 * HOLDFAST_TOKEN_SIZE) {
-        return false;
-    }
-    for (size_t i = 0; i < HOLDFAST_TOKEN_SIZE; i++) {
-        const int high = hex_digit(text[2 * i]);
-        const int low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        token[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
 
 /* `from` is what to call the source of the value: "--ttl" or "HOLDFAST_TTL". */
 static bool set_duration(struct parser *parser, const struct option *option, const char *text,
@@ -187,22 +43,60 @@ static bool set_duration(struct parser *parser, const struct option *option, con
     return true;
 }
 
+/* Without a value the wait is as long as it may be. */
+static bool set_wait(struct parser *parser, const struct option *option, const char *text,
+                     const char *from)
+{
+    if (text != NULL) {
+        return set_duration(parser, option, text, from);
+    }
+    parser->arguments->wait_ms = option->max;
+    return true;
+}
+
+static bool set_count(struct parser *parser, const struct option *option, const char *text,
+                      const char *from)
+{
+    int64_t *value = (int64_t *)(void *)((char *)parser->arguments + option->offset);
+    if (!option_parse_count(text, value) || *value < option->min || *value > option->max) {
+        return FAIL(parser, "%s: \"%.64s\" is not a number from %lld to %lld.", from, text,
+                    (long long)option->min, (long long)option->max);
+    }
+    return true;
+}
+
+static bool add_key(struct parser *parser, const char *text)
+{
+    struct arguments *arguments = parser->arguments;
+    if (arguments->key_count == HOLDFAST_KEYS_MAX) {
+        return FAIL(parser, "--key: at most %d locks can be taken at once.", HOLDFAST_KEYS_MAX);
+    }
+    arguments->keys[arguments->key_count++] = text;
+    return true;
+}
+
 static bool set_value(struct parser *parser, const struct option *option, const char *text,
                       const char *from)
 {
     char *member = (char *)parser->arguments + option->offset;
     switch (option->kind) {
-    case KIND_FLAG:
+    case OPTION_FLAG:
         *(bool *)(void *)member = true;
         break;
-    case KIND_TEXT:
+    case OPTION_TEXT:
         *(const char **)(void *)member = text;
         break;
-    case KIND_DURATION:
+    case OPTION_DURATION:
         return set_duration(parser, option, text, from);
-    case KIND_TOKEN:
+    case OPTION_WAIT:
+        return set_wait(parser, option, text, from);
+    case OPTION_COUNT:
+        return set_count(parser, option, text, from);
+    case OPTION_KEY:
+        return add_key(parser, text);
+    case OPTION_TOKEN:
         /* The text is a secret, even a mistyped one: it is not repeated. */
-        if (!parse_token(text, (unsigned char *)member)) {
+        if (!option_parse_token(text, (unsigned char *)member)) {
             return FAIL(parser, "%s: a token is 32 hex digits, as `try --detached` prints it.",
                         from);
         }
@@ -219,15 +113,38 @@ static const char *command_to_ask_about(const struct parser *parser)
     return command == COMMAND_NONE || command == COMMAND_HELP ? "COMMAND" : command_names[command];
 }
 
+static int shown_length(size_t length)
+{
+    return length < 64 ? (int)length : 64;
+}
+
 static bool fail_unknown_option(struct parser *parser, const char *name, size_t length)
 {
-    const char *nearest = nearest_option(name, length);
+    const char *nearest = option_nearest(name, length);
     if (nearest != NULL) {
-        return FAIL(parser, "Unknown option --%.*s; did you mean --%s?", (int)smallest(length, 64),
-                    name, nearest);
+        return FAIL(parser, "Unknown option --%.*s; did you mean --%s?", shown_length(length), name,
+                    nearest);
     }
     return FAIL(parser, "Unknown option --%.*s; `holdfast help %s` lists the options.",
-                (int)smallest(length, 64), name, command_to_ask_about(parser));
+                shown_length(length), name, command_to_ask_about(parser));
+}
+
+/* `value` is what follows the "=", or NULL; takes the next argument where one is needed. */
+static bool find_value(struct parser *parser, const struct option *option, const char **value)
+{
+    const bool needs_value = option->kind != OPTION_FLAG && option->kind != OPTION_WAIT;
+    if (option->kind == OPTION_FLAG && *value != NULL) {
+        return FAIL(parser, "--%s takes no value.", option->name);
+    }
+    if (needs_value && *value == NULL) {
+        *value = *parser->next;
+        if (*value == NULL) {
+            return FAIL(parser, "--%s needs a value: --%s %s.", option->name, option->name,
+                        option->argument);
+        }
+        parser->next++;
+    }
+    return true;
 }
 
 /* `text` follows the two dashes. */
@@ -235,28 +152,19 @@ static bool parse_long_option(struct parser *parser, const char *text)
 {
     const size_t length = strcspn(text, "=");
     size_t i = 0;
-    while (i < OPTION_COUNT &&
-           (strlen(options[i].name) != length || strncmp(options[i].name, text, length) != 0)) {
-        i++;
-    }
-    if (i == OPTION_COUNT) {
+    if (!option_find(text, length, &i)) {
         return fail_unknown_option(parser, text, length);
     }
-    char from[NAME_SIZE];
-    snprintf(from, sizeof(from), "--%s", options[i].name);
+    const struct option *option = &option_table[i];
     const char *value = text[length] == '=' ? text + length + 1 : NULL;
-    if (options[i].kind == KIND_FLAG && value != NULL) {
-        return FAIL(parser, "%s takes no value.", from);
-    }
-    if (options[i].kind != KIND_FLAG && value == NULL) {
-        value = *parser->next;
-        if (value == NULL) {
-            return FAIL(parser, "%s needs a value: %s %s.", from, from, options[i].argument);
-        }
-        parser->next++;
+    char from[OPTION_NAME_SIZE + 2];
+    snprintf(from, sizeof(from), "--%s", option->name);
+    if (!find_value(parser, option, &value)) {
+        return false;
     }
     parser->is_given[i] = true;
-    return set_value(parser, &options[i], value, from);
+    parser->has_bare_wait = option->kind == OPTION_WAIT && value == NULL;
+    return set_value(parser, option, value, from);
 }
 
 static bool parse_option(struct parser *parser, const char *text)
@@ -279,31 +187,42 @@ static bool parse_command(struct parser *parser, const char *text, enum command 
             return true;
         }
     }
-    const char *nearest = nearest_command(text);
+    const char *nearest = option_nearest_command(text);
     if (nearest != NULL) {
         return FAIL(parser, "Unknown command \"%.64s\"; did you mean \"%s\"?", text, nearest);
     }
     return FAIL(parser, "Unknown command \"%.64s\"; `holdfast --help` lists the commands.", text);
 }
 
+static bool takes_program(enum command command)
+{
+    return command == COMMAND_RUN || command == COMMAND_ELECT;
+}
+
 static bool parse_operand(struct parser *parser, const char *text)
 {
     struct arguments *arguments = parser->arguments;
+    int64_t ms = 0;
+    if (parser->has_bare_wait && arguments_parse_duration(text, &ms)) {
+        return FAIL(parser, "Write the duration behind a \"=\": --wait=%.32s.", text);
+    }
+    parser->has_bare_wait = false;
     if (arguments->command == COMMAND_NONE) {
         return parse_command(parser, text, &arguments->command);
     }
     if (arguments->command == COMMAND_HELP && arguments->topic == COMMAND_NONE) {
         return parse_command(parser, text, &arguments->topic);
     }
-    if (arguments->command != COMMAND_HELP && arguments->key == NULL) {
+    if (arguments->command != COMMAND_HELP && arguments->command != COMMAND_TOP &&
+        arguments->key == NULL) {
         arguments->key = text;
         return true;
     }
-    if (arguments->command == COMMAND_RUN) {
+    if (takes_program(arguments->command)) {
         return FAIL(parser,
                     "Write \"--\" between the key and the command: "
-                    "holdfast run %.40s -- %.64s ...",
-                    arguments->key, text);
+                    "holdfast %s %.40s -- %.64s ...",
+                    command_names[arguments->command], arguments->key, text);
     }
     return FAIL(parser, "Unexpected argument \"%.64s\"; `holdfast help %s` shows the usage.", text,
                 arguments_command_name(arguments->command));
@@ -314,7 +233,7 @@ static bool parse_all(struct parser *parser)
     while (*parser->next != NULL) {
         const char *text = *parser->next++;
         if (strcmp(text, "--") == 0 && !parser->has_ended_options) {
-            if (parser->arguments->command == COMMAND_RUN) {
+            if (takes_program(parser->arguments->command)) {
                 parser->arguments->program = parser->next;
                 return true;
             }
@@ -332,10 +251,10 @@ static bool parse_all(struct parser *parser)
 /* An empty variable counts as unset, as scripts clear variables that way. */
 static bool read_environment(struct parser *parser)
 {
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        const struct option *option = &options[i];
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *option = &option_table[i];
         if (option->environment == NULL || parser->is_given[i] ||
-            (option->commands & ON(parser->arguments->command)) == 0) {
+            (option->commands & OPTION_ON(parser->arguments->command)) == 0) {
             continue;
         }
         const char *text = getenv(option->environment);
@@ -350,11 +269,32 @@ static bool read_environment(struct parser *parser)
 static bool check_options_fit(struct parser *parser)
 {
     const enum command command = parser->arguments->command;
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        if (parser->is_given[i] && (options[i].commands & ON(command)) == 0) {
+    for (size_t i = 0; i < option_count; i++) {
+        if (parser->is_given[i] && (option_table[i].commands & OPTION_ON(command)) == 0) {
             return FAIL(parser, "--%s does not go with %s; `holdfast help %s` lists what does.",
-                        options[i].name, command_names[command], command_names[command]);
+                        option_table[i].name, command_names[command], command_names[command]);
         }
+    }
+    return true;
+}
+
+/* The key in front of the options and those of --key are one set. */
+static bool gather_keys(struct parser *parser)
+{
+    struct arguments *arguments = parser->arguments;
+    if (arguments->key_count > 0 && arguments->key != NULL) {
+        if (!add_key(parser, arguments->key)) {
+            return false;
+        }
+        memmove(arguments->keys + 1, arguments->keys,
+                (arguments->key_count - 1) * sizeof(arguments->keys[0]));
+        arguments->keys[0] = arguments->key;
+    }
+    if (arguments->key_count > 0) {
+        arguments->key = arguments->keys[0];
+    }
+    if (arguments->key_count == 1) {
+        arguments->key_count = 0;
     }
     return true;
 }
@@ -362,20 +302,34 @@ static bool check_options_fit(struct parser *parser)
 static bool check_operands(struct parser *parser)
 {
     const struct arguments *arguments = parser->arguments;
-    const char *name = command_names[arguments->command];
+    const enum command command = arguments->command;
+    const char *name = command_names[command];
     const bool has_program = arguments->program != NULL && arguments->program[0] != NULL;
-    if (arguments->command == COMMAND_NONE) {
+    if (command == COMMAND_NONE) {
         return FAIL(parser, "A command is missing; `holdfast --help` lists the commands.");
     }
-    if (arguments->command == COMMAND_HELP) {
+    if (command == COMMAND_HELP || command == COMMAND_TOP || command == COMMAND_LS) {
         return true;
     }
     if (arguments->key == NULL || *arguments->key == '\0') {
         return FAIL(parser, "%s needs a key: the name of the lock.", name);
     }
-    if (arguments->command == COMMAND_RUN && !has_program) {
-        return FAIL(parser, "run needs a command to start: holdfast run %.40s -- COMMAND ...",
-                    arguments->key);
+    if (takes_program(command) && !has_program) {
+        return FAIL(parser, "%s needs a command to start: holdfast %s %.40s -- COMMAND ...", name,
+                    name, arguments->key);
+    }
+    return true;
+}
+
+static bool check_together(struct parser *parser)
+{
+    const struct arguments *arguments = parser->arguments;
+    if (arguments->limit > 0 && !arguments->is_shared) {
+        return FAIL(parser, "--limit goes with --shared only.");
+    }
+    if (arguments->command == COMMAND_ELECT && arguments->value == NULL) {
+        return FAIL(parser,
+                    "elect needs what to show of the leader, an address say: --value TEXT.");
     }
     return true;
 }
@@ -383,15 +337,16 @@ static bool check_operands(struct parser *parser)
 static bool check_token(struct parser *parser)
 {
     struct arguments *arguments = parser->arguments;
-    const bool needs_token =
-        arguments->command == COMMAND_RELEASE || arguments->command == COMMAND_RENEW;
+    const bool needs_token = arguments->command == COMMAND_RELEASE ||
+                             arguments->command == COMMAND_RENEW ||
+                             arguments->command == COMMAND_RESUME;
     if (needs_token && !arguments->has_token) {
         return FAIL(parser, "%s needs the lease's token: --token HEX, or HOLDFAST_TOKEN.",
                     command_names[arguments->command]);
     }
     if (arguments->command == COMMAND_TRY && !arguments->is_detached) {
-        for (size_t i = 0; i < OPTION_COUNT; i++) {
-            if (options[i].kind == KIND_TOKEN && parser->is_given[i]) {
+        for (size_t i = 0; i < option_count; i++) {
+            if (option_table[i].kind == OPTION_TOKEN && parser->is_given[i]) {
                 return FAIL(parser, "--token goes with try --detached only.");
             }
         }
@@ -402,8 +357,8 @@ static bool check_token(struct parser *parser)
 
 static void note_origins(struct parser *parser)
 {
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        if (options[i].offset == VALUE(server)) {
+    for (size_t i = 0; i < option_count; i++) {
+        if (option_table[i].offset == offsetof(struct arguments, server)) {
             parser->arguments->is_server_flag = parser->is_given[i];
         }
     }
@@ -423,59 +378,11 @@ bool arguments_parse(struct arguments *arguments, int argc, char *const *argv,
         return true;
     }
     note_origins(&parser);
-    return check_operands(&parser) && check_options_fit(&parser) && read_environment(&parser) &&
-           check_token(&parser);
+    return gather_keys(&parser) && check_operands(&parser) && check_options_fit(&parser) &&
+           read_environment(&parser) && check_token(&parser) && check_together(&parser);
 }
 
 const char *arguments_command_name(enum command command)
 {
     return command_names[command];
-}
-
-void arguments_write_options(enum command command, FILE *out)
-{
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        const struct option *option = &options[i];
-        if ((option->commands & ON(command)) == 0) {
-            continue;
-        }
-        char name[2 * NAME_SIZE];
-        snprintf(name, sizeof(name), "--%s%s%s", option->name, option->argument != NULL ? " " : "",
-                 option->argument != NULL ? option->argument : "");
-        fprintf(out, "  %-*s %s", OPTION_WIDTH - 2, name, option->help);
-        if (option->environment != NULL) {
-            fprintf(out, " [%s]", option->environment);
-        }
-        fputc('\n', out);
-    }
-}
-
-bool arguments_parse_duration(const char *text, int64_t *ms)
-{
-    static const struct {
-        const char *name;
-        int64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-    int64_t count = 0;
-    const char *end = text;
-    for (; *end >= '0' && *end <= '9'; end++) {
-        if (count > (INT64_MAX / 3600000 - 9) / 10) {
-            return false;
-        }
-        count = count * 10 + (*end - '0');
-    }
-    if (end == text) {
-        return false;
-    }
-    if (strcmp(end, "") == 0 && count == 0) {
-        *ms = 0;
-        return true;
-    }
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strcmp(end, units[i].name) == 0) {
-            *ms = count * units[i].ms;
-            return true;
-        }
-    }
-    return false;
 }

@@ -2,7 +2,7 @@
 /*
  * The command line: one command, its operands, and options out of one table that also makes the
  * lists in --help. Options may stand before or after the command, until "--"; what follows it is
- * the program that `run` starts, or for other commands a key that begins with a dash.
+ * the program that `run` or `elect` starts, or for other commands a key that begins with a dash.
  */
 #ifndef HOLDFAST_CLI_ARGUMENTS_H
 #define HOLDFAST_CLI_ARGUMENTS_H
@@ -21,9 +21,14 @@ enum command {
     COMMAND_RUN,
     COMMAND_HOLD,
     COMMAND_TRY,
+    COMMAND_RESUME,
     COMMAND_RELEASE,
     COMMAND_RENEW,
     COMMAND_INSPECT,
+    COMMAND_WATCH,
+    COMMAND_LS,
+    COMMAND_TOP,
+    COMMAND_ELECT,
     COMMAND_HELP,
     COMMAND_COUNT,
 };
@@ -31,9 +36,11 @@ enum command {
 /* Texts point into argv and the environment. */
 struct arguments {
     enum command command;
-    enum command topic;   /* help COMMAND; COMMAND_NONE: all of it */
-    const char *key;      /* NULL for help */
-    char *const *program; /* run: NULL-terminated */
+    enum command topic; /* help COMMAND; COMMAND_NONE: all of it */
+    const char *key;    /* the first of several; ls: the prefix, or NULL; NULL for help and top */
+    const char *keys[HOLDFAST_KEYS_MAX];
+    size_t key_count;     /* 2 or more; 0: `key` is the only one */
+    char *const *program; /* run and elect: NULL-terminated */
 
     const char *server; /* NULL: the library's default */
     bool is_server_flag;
@@ -46,10 +53,19 @@ struct arguments {
     int64_t heartbeat_ms;  /* 0: none */
     int64_t kill_after_ms; /* -1: not given */
     const char *label;     /* NULL: not given */
+    const char *value;     /* NULL: not given */
+    int64_t wait_ms;       /* 0: not at all */
+    int64_t limit;         /* 0: none */
+    int64_t grace_ms;      /* 0: none */
+    int64_t lock_delay_ms; /* 0: none */
+    int64_t max_hold_ms;   /* 0: no such bound */
     bool has_token;
     unsigned char token[HOLDFAST_TOKEN_SIZE];
 
+    bool is_shared;
     bool is_detached;
+    bool is_fleet;
+    bool is_once;
     bool is_json;
     bool is_quiet;
     bool wants_help;

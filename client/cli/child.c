@@ -14,35 +14,56 @@
 
 #include "output.h"
 
+#define FENCES_SIZE (HOLDFAST_KEYS_MAX * sizeof(uint64_t))
+
 /* False: nothing will come, the lock was not to be had. */
-static bool receive_fence(int fd, uint64_t *fence)
+static bool receive_fences(int fd, uint64_t fences[HOLDFAST_KEYS_MAX])
 {
     ssize_t count;
     do {
-        count = read(fd, fence, sizeof(*fence));
+        count = read(fd, fences, FENCES_SIZE);
     } while (count < 0 && errno == EINTR);
-    return count == (ssize_t)sizeof(*fence);
+    return count == (ssize_t)FENCES_SIZE;
 }
 
-static bool set_environment(const struct arguments *arguments, uint64_t fence)
+static bool set_fence(const char *name, uint64_t fence)
 {
     char text[24];
     snprintf(text, sizeof(text), "%" PRIu64, fence);
+    return setenv(name, text, 1) == 0;
+}
+
+/* Several locks: HOLDFAST_KEY_1 and HOLDFAST_FENCE_1 and so on. */
+static bool set_each(const struct arguments *arguments, const uint64_t *fences)
+{
+    bool is_set = true;
+    for (size_t i = 0; i < arguments->key_count && is_set; i++) {
+        char key[48];
+        char fence[48];
+        snprintf(key, sizeof(key), "HOLDFAST_KEY_%zu", i + 1);
+        snprintf(fence, sizeof(fence), "HOLDFAST_FENCE_%zu", i + 1);
+        is_set = setenv(key, arguments->keys[i], 1) == 0 && set_fence(fence, fences[i]);
+    }
+    return is_set;
+}
+
+static bool set_environment(const struct arguments *arguments, const uint64_t *fences)
+{
     return setenv("HOLDFAST_KEY", arguments->key, 1) == 0 &&
-           setenv("HOLDFAST_FENCE", text, 1) == 0 &&
+           set_fence("HOLDFAST_FENCE", fences[0]) && set_each(arguments, fences) &&
            (!arguments->is_server_flag || setenv("HOLDFAST_SERVER", arguments->server, 1) == 0);
 }
 
 _Noreturn static void become_program(const struct arguments *arguments, int start_fd, pid_t parent)
 {
-    uint64_t fence = 0;
+    uint64_t fences[HOLDFAST_KEYS_MAX] = {0};
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* The parent may have died before the line above. */
-    if (getppid() != parent || !receive_fence(start_fd, &fence)) {
+    if (getppid() != parent || !receive_fences(start_fd, fences)) {
         _exit(EXIT_UNEXPECTED);
     }
-    if (!set_environment(arguments, fence)) {
+    if (!set_environment(arguments, fences)) {
         output_error("Cannot set the environment of %s: %s.", arguments->program[0],
                      strerror(errno));
         _exit(EXIT_UNEXPECTED);
@@ -80,10 +101,9 @@ bool child_prepare(struct child *child, const struct arguments *arguments)
     return true;
 }
 
-bool child_start(struct child *child, uint64_t fence)
+bool child_start(struct child *child, const uint64_t fences[HOLDFAST_KEYS_MAX])
 {
-    const bool has_started =
-        write(child->start_fd, &fence, sizeof(fence)) == (ssize_t)sizeof(fence);
+    const bool has_started = write(child->start_fd, fences, FENCES_SIZE) == (ssize_t)FENCES_SIZE;
     close(child->start_fd);
     child->start_fd = -1;
     return has_started;

@@ -2,7 +2,7 @@
 /*
  * The program that `run` starts. It is forked before anything else is opened, so it inherits what
  * the user gave and nothing of ours; it then waits in a process group of its own, and becomes the
- * program only when it is handed the fence. It dies with us (PR_SET_PDEATHSIG).
+ * program only when it is handed the fences. It dies with us (PR_SET_PDEATHSIG).
  */
 #ifndef HOLDFAST_CLI_CHILD_H
 #define HOLDFAST_CLI_CHILD_H
@@ -15,14 +15,15 @@
 
 struct child {
     pid_t pid;    /* of the process and of its group; 0 once it has been reaped */
-    int start_fd; /* the fence goes here; -1 once it has */
+    int start_fd; /* the fences go here; -1 once they have */
 };
 
 /* False after reporting why. */
 bool child_prepare(struct child *child, const struct arguments *arguments);
 
-/* False if the process has died in the meantime. */
-bool child_start(struct child *child, uint64_t fence);
+/* `fences` are those of the keys on the command line, in their order, or of the only one. False if
+ * the process has died in the meantime. */
+bool child_start(struct child *child, const uint64_t fences[HOLDFAST_KEYS_MAX]);
 
 /* Sends a signal to the whole group. */
 void child_signal(const struct child *child, int number);

@@ -8,8 +8,13 @@
 int command_run(const struct arguments *arguments);
 int command_hold(const struct arguments *arguments);
 int command_try(const struct arguments *arguments);
+int command_resume(const struct arguments *arguments);
 int command_release(const struct arguments *arguments);
 int command_renew(const struct arguments *arguments);
 int command_inspect(const struct arguments *arguments);
+int command_watch(const struct arguments *arguments);
+int command_ls(const struct arguments *arguments);
+int command_top(const struct arguments *arguments);
+int command_elect(const struct arguments *arguments);
 
 #endif

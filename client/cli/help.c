@@ -9,32 +9,44 @@ static const char overview[] =
     "  run KEY -- COMMAND ...     run a command while holding a lock\n"
     "  hold KEY                   hold a lock until the end of input or a signal\n"
     "  try KEY                    see whether a lock is to be had; --detached: take it and leave\n"
+    "  elect NAME --value V -- COMMAND ...\n"
+    "                             run a command while leading; stand again when that is lost\n"
+    "\n"
+    "  inspect KEY                show who holds a lock\n"
+    "  watch KEY                  show who holds a lock, and each change\n"
+    "  ls [PREFIX]                list the locks of the server, or of the fleet\n"
+    "  top                        the same, live\n"
+    "\n"
     "  release KEY --token HEX    give up a detached lease\n"
     "  renew KEY --token HEX      extend a detached lease\n"
-    "  inspect KEY                show who holds a lock\n"
+    "  resume KEY --token HEX     hold a lease again whose connection is gone\n"
     "  help COMMAND               everything about one command\n"
     "\n"
-    "Nothing here waits for a busy lock. The server is holdfastd, at --server URL or\n"
+    "A busy lock is waited for only with --wait. The server is holdfastd, at --server URL or\n"
     "HOLDFAST_SERVER (default: tcp://127.0.0.1:7420). Durations carry a unit: 250ms, 3s, 5m, 2h.\n";
 
 static const char exit_codes[] =
     "\n"
     "exit codes:\n"
-    "  0    done; run exits with its command's own code (128 + n if signal n killed it)\n"
+    "  0    done; run and elect exit with their command's own code (128 + n if signal n killed "
+    "it)\n"
     "  64   usage: an argument is wrong or out of bounds\n"
     "  69   the server or its Redis is away, does not answer in time, or is at a limit\n"
     "  70   anything unexpected, or the lock's Redis key holds no string and is left alone\n"
-    "  75   busy: somebody else holds the lock\n"
+    "  75   busy: somebody else holds the lock (still, after the wait), or waiting for it would "
+    "be\n"
+    "       a deadlock\n"
     "  76   the lease is lost: it ended, or was taken, before it was given up\n"
-    "  126  run: its command cannot be run\n"
-    "  127  run: its command is not found\n"
-    "Any of them may also be the own code of run's command, 69, 75 and 76 too; what comes from\n"
-    "holdfast comes with a line on standard error.\n";
+    "  126  run, elect: the command cannot be run\n"
+    "  127  run, elect: the command is not found\n"
+    "Any of them may also be the own code of the command that run or elect starts, 69, 75 and 76\n"
+    "too; what comes from holdfast comes with a line on standard error.\n";
 
 static const char overview_examples[] =
     "\n"
     "examples:\n"
     "  holdfast run backup --ttl 30s -- pg_dump --file /backup/db.sql db\n"
+    "  holdfast run deploy --wait=10m -- ./deploy.sh\n"
     "  holdfast inspect backup\n"
     "  holdfast hold deploy             (Ctrl-D releases)\n";
 
@@ -50,12 +62,17 @@ static const struct {
             "\n"
             "Takes the lock, runs COMMAND, releases the lock when it ends, and exits with its "
             "code.\n"
-            "A busy lock is not waited for.\n",
+            "A busy lock is not waited for, unless --wait says so; on a terminal a line then shows "
+            "the\n"
+            "position in the queue and who holds the lock.\n",
             "\n"
             "COMMAND finds HOLDFAST_KEY and HOLDFAST_FENCE in its environment, and "
             "HOLDFAST_SERVER\n"
             "if --server was given. Hand the fence to what you protect, and refuse lower ones "
             "there.\n"
+            "With several keys (--key) they are those of the first, and HOLDFAST_KEY_1, "
+            "HOLDFAST_FENCE_1\n"
+            "and so on tell all.\n"
             "\n"
             "COMMAND runs in a process group of its own and has the terminal while it runs. "
             "SIGTERM,\n"
@@ -70,6 +87,11 @@ static const struct {
             "  - when the lease is lost at once (the connection drops, somebody deletes the key) "
             "it\n"
             "    gets SIGTERM, and SIGKILL after --kill-after;\n"
+            "  - with --grace a dropped connection is made again and the lease resumed; only when "
+            "that "
+            "does\n"
+            "    not succeed in time is it lost;\n"
+            "  - with --max-hold its group gets SIGTERM and SIGKILL before that time is over;\n"
             "  - when holdfast itself is killed the group is killed with it; when holdfast is "
             "stopped\n"
             "    (Ctrl-Z, kill -STOP) the group is killed before the lease would end.\n"
@@ -78,6 +100,9 @@ static const struct {
             "leave the group (setsid, jobs of an interactive shell) or become another user "
             "(sudo).\n",
             "  holdfast run backup -- pg_dump --file /backup/db.sql db\n"
+            "  holdfast run deploy --wait -- ./deploy.sh\n"
+            "  holdfast run report --shared --limit 4 --wait=1m -- ./report.sh\n"
+            "  holdfast run --key stock --key orders --wait=30s -- ./reconcile.sh\n"
             "  holdfast run nightly --ttl 30s --label \"$(hostname) cron\" -- ./nightly.sh\n"
             "  holdfast run migrate -- sh -c './migrate --fence \"$HOLDFAST_FENCE\"'\n",
         },
@@ -92,10 +117,15 @@ static const struct {
             "\n"
             "A script's background job has /dev/null as input, which ends at once: give it a "
             "pipe.\n"
-            "With --json every event is a line: granted, at_risk, lost, released, or busy.\n",
+            "With --json every event is a line: queued, granted, at_risk, lost, released, or "
+            "busy.\n"
+            "\n"
+            "With --grace the lease survives a connection that drops: it is resumed here when the "
+            "server\n"
+            "is back in time, or by `resume` with the token that --json then shows.\n",
             "  holdfast hold deploy\n"
             "  sleep 600 | holdfast hold maintenance --label \"ten minutes of peace\"\n"
-            "  holdfast hold --json leader\n",
+            "  holdfast hold --wait=5m --json leader\n",
         },
     [COMMAND_TRY] =
         {
@@ -117,6 +147,82 @@ static const struct {
             "  holdfast try deploy && echo free\n"
             "  holdfast try deploy --detached --ttl 10m\n"
             "  HOLDFAST_TOKEN=$(openssl rand -hex 16) holdfast try deploy --detached --json\n",
+        },
+    [COMMAND_RESUME] =
+        {
+            "usage: holdfast resume [OPTION...] KEY --token HEX\n"
+            "\n"
+            "Holds a lease again whose connection is gone, within the --grace it was taken with, "
+            "at "
+            "this\n"
+            "server or another: same fence, and from now on as `hold`. Exits with 76 if it has "
+            "ended.\n",
+            "\n"
+            "Whoever still holds it loses it. The token is in what `hold --json --grace ...` "
+            "prints;\n"
+            "HOLDFAST_TOKEN keeps it out of `ps`.\n",
+            "  HOLDFAST_TOKEN=$token holdfast resume deploy --grace 1m\n",
+        },
+    [COMMAND_WATCH] =
+        {
+            "usage: holdfast watch [OPTION...] KEY\n"
+            "\n"
+            "Shows who holds the lock, and again whenever that changes, until a signal ends it. "
+            "Changes\n"
+            "that follow each other within milliseconds may be shown as one.\n",
+            "\n"
+            "With --json every line has \"state\": held, free, or closed (nobody has it, but the "
+            "lock\n"
+            "delay of a lost lease is not over).\n",
+            "  holdfast watch deploy\n"
+            "  holdfast watch leader --json | jq --unbuffered -r .holder.value\n",
+        },
+    [COMMAND_LS] =
+        {
+            "usage: holdfast ls [OPTION...] [PREFIX]\n"
+            "\n"
+            "Lists the locks that the server's clients hold or wait for, one line per holder, in "
+            "the\n"
+            "order of their names; with PREFIX only those whose names begin so.\n",
+            "\n"
+            "With --fleet the list comes from Redis, in no order, and has one holder of each "
+            "lock,\n"
+            "whichever server's it is; WAITING then counts servers. Locks that come or go "
+            "meanwhile "
+            "may\n"
+            "be missed.\n",
+            "  holdfast ls\n"
+            "  holdfast ls batch/ --fleet --json | jq -r 'select(.waiting > 0).key'\n",
+        },
+    [COMMAND_TOP] =
+        {
+            "usage: holdfast top [OPTION...]\n"
+            "\n"
+            "The locks that the server's clients hold or wait for, those with the longest queues "
+            "first,\n"
+            "anew each second. q or Ctrl-C ends it.\n",
+            "",
+            "  holdfast top\n"
+            "  holdfast top --once\n",
+        },
+    [COMMAND_ELECT] =
+        {
+            "usage: holdfast elect [OPTION...] NAME --value TEXT -- COMMAND [ARGUMENT...]\n"
+            "\n"
+            "Waits until it leads, runs COMMAND while it does, and stands again when leadership is "
+            "lost.\n"
+            "Exits with COMMAND's code when COMMAND ends by itself. Says who leads, here and "
+            "elsewhere.\n",
+            "\n"
+            "Leading is holding the lock NAME; --value is shown to whoever watches it, so give "
+            "the\n"
+            "address at which the leader is reached. COMMAND is run as `run` does: it never "
+            "outlives its\n"
+            "lease, and finds HOLDFAST_FENCE in its environment. SIGTERM or Ctrl-C while it runs "
+            "ends the\n"
+            "candidacy with it.\n",
+            "  holdfast elect scheduler --value \"$(hostname):8080\" -- ./scheduler\n"
+            "  holdfast watch scheduler --json | jq --unbuffered -r .holder.value\n",
         },
     [COMMAND_RELEASE] =
         {

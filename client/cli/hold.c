@@ -9,9 +9,11 @@
 
 #include "output.h"
 #include "session.h"
+#include "waiting.h"
 
 struct hold {
     struct session session;
+    struct waiting waiting;
     struct holdfast_lease *lease;
     bool is_releasing;
     struct event *input;
@@ -24,16 +26,45 @@ struct hold {
  * the foreground. */
 static const struct timeval background_pause = {.tv_usec = 250000};
 
+/* The fence of each lock, where there are several. */
+static json_t *fences_json(const struct holdfast_lease *lease)
+{
+    json_t *fences = json_object();
+    for (size_t i = 0; i < holdfast_lease_key_count(lease); i++) {
+        const char *key = holdfast_lease_key_at(lease, i);
+        json_object_set_new(fences, key,
+                            json_integer((json_int_t)holdfast_lease_fence_of(lease, key)));
+    }
+    return fences;
+}
+
+/* The token is a secret, and shown only where somebody may have to resume the lease by it. */
+static void print_granted_json(const struct hold *hold)
+{
+    const struct arguments *arguments = hold->session.arguments;
+    json_t *event = json_pack("{s:s, s:s, s:I, s:I, s:I}", "event", "granted", "key",
+                              holdfast_lease_key(hold->lease), "fence",
+                              (json_int_t)holdfast_lease_fence(hold->lease), "ttl_ms",
+                              (json_int_t)holdfast_lease_ttl_ms(hold->lease), "valid_for_ms",
+                              (json_int_t)holdfast_lease_valid_for_ms(hold->lease));
+    if (event != NULL && arguments->grace_ms > 0) {
+        char token[OUTPUT_TOKEN_SIZE];
+        output_token(holdfast_lease_token(hold->lease), token);
+        json_object_set_new(event, "token", json_string(token));
+    }
+    if (event != NULL && holdfast_lease_key_count(hold->lease) > 1) {
+        json_object_set_new(event, "fences", fences_json(hold->lease));
+    }
+    output_json(event);
+}
+
 static void print_granted(const struct hold *hold)
 {
     const struct arguments *arguments = hold->session.arguments;
     const uint64_t fence = holdfast_lease_fence(hold->lease);
     const uint32_t ttl_ms = holdfast_lease_ttl_ms(hold->lease);
     if (arguments->is_json) {
-        output_json(json_pack("{s:s, s:s, s:I, s:I, s:I}", "event", "granted", "key",
-                              arguments->key, "fence", (json_int_t)fence, "ttl_ms",
-                              (json_int_t)ttl_ms, "valid_for_ms",
-                              (json_int_t)holdfast_lease_valid_for_ms(hold->lease)));
+        print_granted_json(hold);
     } else if (!arguments->is_quiet) {
         char ttl[OUTPUT_DURATION_SIZE];
         output_duration(ttl_ms, ttl);
@@ -137,12 +168,21 @@ static void on_lost(struct holdfast_lease *lease, enum holdfast_loss loss, void 
     session_end(&hold->session, EXIT_LOST);
 }
 
+static void on_queued(uint32_t position, const struct holdfast_holder *holder, void *user)
+{
+    struct hold *hold = (struct hold *)user;
+    if (!hold->session.is_ended) {
+        waiting_update(&hold->waiting, position, holder);
+    }
+}
+
 static void on_granted(enum holdfast_result result, struct holdfast_lease *lease,
                        const struct holdfast_holder *holder, const char *error, void *user)
 {
     struct hold *hold = (struct hold *)user;
     const struct arguments *arguments = hold->session.arguments;
     hold->lease = lease;
+    waiting_end(&hold->waiting);
     if (hold->session.is_ended) {
         return;
     }
@@ -184,18 +224,30 @@ static void free_event(struct event *event)
     }
 }
 
+static void ask(struct hold *hold)
+{
+    const struct arguments *arguments = hold->session.arguments;
+    struct holdfast_ask ask = session_ask(&hold->session);
+    ask.events = (struct holdfast_lease_events){
+        .on_at_risk = on_at_risk, .on_queued = on_queued, .on_lost = on_lost, .user = hold};
+    if (arguments->command == COMMAND_RESUME) {
+        holdfast_async_resume(hold->session.async, &ask, arguments->token, on_granted, hold);
+    } else {
+        holdfast_async_hold(hold->session.async, &ask, on_granted, hold);
+    }
+}
+
 int command_hold(const struct arguments *arguments)
 {
     struct hold hold = {.lease = NULL};
     /* So that reading the terminal from the background fails instead of stopping the process. */
     signal(SIGTTIN, SIG_IGN);
-    if (session_open(&hold.session, arguments) && create_events(&hold)) {
-        struct holdfast_ask ask = session_ask(&hold.session);
-        ask.events = (struct holdfast_lease_events){
-            .on_at_risk = on_at_risk, .on_lost = on_lost, .user = &hold};
-        holdfast_async_hold(hold.session.async, &ask, on_granted, &hold);
+    if (session_open(&hold.session, arguments) && waiting_open(&hold.waiting, &hold.session) &&
+        create_events(&hold)) {
+        ask(&hold);
         session_run(&hold.session);
     }
+    waiting_close(&hold.waiting);
     free_event(hold.input);
     free_event(hold.input_retry);
     free_event(hold.interrupt);
@@ -204,4 +256,10 @@ int command_hold(const struct arguments *arguments)
         holdfast_lease_free(hold.lease);
     }
     return session_close(&hold.session);
+}
+
+/* The same, with a lease that exists. */
+int command_resume(const struct arguments *arguments)
+{
+    return command_hold(arguments);
 }

@@ -16,9 +16,11 @@ static int command_help(const struct arguments *arguments)
 
 static int (*const commands[COMMAND_COUNT])(const struct arguments *arguments) = {
     [COMMAND_RUN] = command_run,         [COMMAND_HOLD] = command_hold,
-    [COMMAND_TRY] = command_try,         [COMMAND_RELEASE] = command_release,
-    [COMMAND_RENEW] = command_renew,     [COMMAND_HELP] = command_help,
-    [COMMAND_INSPECT] = command_inspect,
+    [COMMAND_TRY] = command_try,         [COMMAND_RESUME] = command_resume,
+    [COMMAND_RELEASE] = command_release, [COMMAND_RENEW] = command_renew,
+    [COMMAND_INSPECT] = command_inspect, [COMMAND_WATCH] = command_watch,
+    [COMMAND_LS] = command_ls,           [COMMAND_TOP] = command_top,
+    [COMMAND_ELECT] = command_elect,     [COMMAND_HELP] = command_help,
 };
 
 static int act(const struct arguments *arguments)

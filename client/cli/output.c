@@ -89,11 +89,13 @@ int output_failure(enum holdfast_result result, const char *key, const char *err
     case HOLDFAST_LIMIT:
         return EXIT_AWAY;
     case HOLDFAST_BUSY:
+    case HOLDFAST_DEADLOCK:
         return EXIT_BUSY;
     case HOLDFAST_NOT_HELD:
         return EXIT_LOST;
     case HOLDFAST_OK:
     case HOLDFAST_REFUSED:
+    case HOLDFAST_CANCELLED:
         break;
     }
     return EXIT_UNEXPECTED;
@@ -111,25 +113,50 @@ static void write_since(int64_t since_ms, char *text, size_t size)
     }
 }
 
-void output_holder_text(const char *key, const struct holdfast_holder *holder,
-                        char text[OUTPUT_TEXT_SIZE])
+void output_who(const struct holdfast_holder *holder, char text[OUTPUT_WHO_SIZE])
 {
     char label[HOLDFAST_LABEL_SIZE];
-    char since[80];
-    char left[OUTPUT_DURATION_SIZE + 8] = "no expiry";
-    char shown[TEXT_KEY_SIZE];
     text_clean(label, sizeof(label), holder->label);
-    text_key(shown, key);
-    write_since(holder->since_ms, since, sizeof(since));
-    if (holder->remaining_ms >= 0) {
-        char duration[OUTPUT_DURATION_SIZE];
-        output_duration(holder->remaining_ms, duration);
-        snprintf(left, sizeof(left), "%s left", duration);
-    }
     const char *who = holder->is_foreign ? "another program (not through Holdfast)"
                       : *label != '\0'   ? label
                                          : "somebody without a label";
-    snprintf(text, OUTPUT_TEXT_SIZE, "%s is held by %s%s, %s", shown, who, since, left);
+    if (holder->holders > 1) {
+        snprintf(text, OUTPUT_WHO_SIZE, "%s and %u more", who, holder->holders - 1);
+    } else {
+        snprintf(text, OUTPUT_WHO_SIZE, "%s", who);
+    }
+}
+
+void output_holder_text(const char *key, const struct holdfast_holder *holder,
+                        char text[OUTPUT_TEXT_SIZE])
+{
+    char who[OUTPUT_WHO_SIZE];
+    char since[80];
+    char duration[OUTPUT_DURATION_SIZE];
+    char left[OUTPUT_DURATION_SIZE + 8] = "no expiry";
+    char shown[TEXT_KEY_SIZE];
+    output_who(holder, who);
+    text_key(shown, key);
+    write_since(holder->since_ms, since, sizeof(since));
+    if (holder->remaining_ms >= 0) {
+        output_duration(holder->remaining_ms, duration);
+        snprintf(left, sizeof(left), "%s left", duration);
+    }
+    if (holder->is_closed) {
+        snprintf(text, OUTPUT_TEXT_SIZE, "%s is closed after its holder was lost, %s", shown, left);
+        return;
+    }
+    snprintf(text, OUTPUT_TEXT_SIZE, "%s is held%s by %s%s, %s", shown,
+             holder->mode == HOLDFAST_SHARED ? " (shared)" : "", who, since, left);
+}
+
+/* A value may be any bytes; what is not text is null. */
+static json_t *value_json(const struct holdfast_holder *holder)
+{
+    json_t *value = holder->value_length > 0
+                        ? json_stringn((const char *)holder->value, holder->value_length)
+                        : NULL;
+    return value != NULL ? value : json_null();
 }
 
 json_t *output_holder_json(const struct holdfast_holder *holder)
@@ -137,9 +164,31 @@ json_t *output_holder_json(const struct holdfast_holder *holder)
     json_t *since_ms = holder->since_ms > 0 ? json_integer(holder->since_ms) : json_null();
     json_t *remaining_ms =
         holder->remaining_ms >= 0 ? json_integer(holder->remaining_ms) : json_null();
-    return json_pack("{s:s, s:o, s:o, s:o, s:b}", "label", holder->label, "since_ms", since_ms,
-                     "remaining_ms", remaining_ms, "fence", output_fence_json(holder->fence),
-                     "foreign", holder->is_foreign);
+    return json_pack("{s:s, s:o, s:o, s:o, s:b, s:b, s:s, s:I, s:o}", "label", holder->label,
+                     "since_ms", since_ms, "remaining_ms", remaining_ms, "fence",
+                     output_fence_json(holder->fence), "foreign", holder->is_foreign, "closed",
+                     holder->is_closed, "mode", output_mode(holder->mode), "holders",
+                     (json_int_t)holder->holders, "value", value_json(holder));
+}
+
+void output_value(const struct holdfast_holder *holder, char text[OUTPUT_TEXT_SIZE])
+{
+    char raw[OUTPUT_TEXT_SIZE / 2];
+    char clean[OUTPUT_TEXT_SIZE / 2];
+    text[0] = '\0';
+    if (holder->value_length > 0) {
+        const size_t room = sizeof(raw) - 1;
+        const size_t length = holder->value_length < room ? holder->value_length : room;
+        memcpy(raw, holder->value, length);
+        raw[length] = '\0';
+        text_clean(clean, sizeof(clean), raw);
+        snprintf(text, OUTPUT_TEXT_SIZE, ", value \"%s\"", clean);
+    }
+}
+
+const char *output_mode(enum holdfast_mode mode)
+{
+    return mode == HOLDFAST_SHARED ? "shared" : "exclusive";
 }
 
 json_t *output_fence_json(uint64_t fence)

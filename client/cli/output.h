@@ -28,6 +28,7 @@ enum exit_code {
 
 #define OUTPUT_TEXT_SIZE     640
 #define OUTPUT_DURATION_SIZE 32
+#define OUTPUT_WHO_SIZE      192
 #define OUTPUT_TOKEN_SIZE    ((size_t)2 * HOLDFAST_TOKEN_SIZE + 1)
 
 /* One line on stderr, cleaned. */
@@ -47,12 +48,22 @@ bool output_finish(void);
  * library says. */
 int output_failure(enum holdfast_result result, const char *key, const char *error);
 
-/* "KEY is held by LABEL since ..., N s left" */
+/* "KEY is held by LABEL since ..., N s left", or why nobody can have it */
 void output_holder_text(const char *key, const struct holdfast_holder *holder,
                         char text[OUTPUT_TEXT_SIZE]);
 
-/* {"label", "since_ms", "remaining_ms", "fence", "foreign"}; unknown values are null. */
+/* "LABEL", or what is known instead. */
+void output_who(const struct holdfast_holder *holder, char text[OUTPUT_WHO_SIZE]);
+
+/* {"label", "since_ms", "remaining_ms", "fence", "foreign", "closed", "mode", "holders", "value"};
+ * unknown values are null. */
 json_t *output_holder_json(const struct holdfast_holder *holder);
+
+/* ", value \"...\"", cleaned, or "" where there is none. */
+void output_value(const struct holdfast_holder *holder, char text[OUTPUT_TEXT_SIZE]);
+
+/* "exclusive", "shared"; static text. */
+const char *output_mode(enum holdfast_mode mode);
 
 /* null for 0, which is no fence. */
 json_t *output_fence_json(uint64_t fence);

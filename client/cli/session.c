@@ -20,7 +20,21 @@ static void write_default_label(char label[HOLDFAST_LABEL_SIZE])
     }
     gethostname(host, sizeof(host) - 1);
     host[sizeof(host) - 1] = '\0';
-    snprintf(label, HOLDFAST_LABEL_SIZE, "%s@%s:%ld", user, host, (long)getpid());
+    snprintf(label, HOLDFAST_LABEL_SIZE, "%.40s@%.64s:%ld", user, host, (long)getpid());
+}
+
+static void write_key(struct session *session)
+{
+    const struct arguments *arguments = session->arguments;
+    char first[TEXT_KEY_SIZE];
+    text_key(first,
+             arguments->key != NULL ? arguments->key : arguments_command_name(arguments->command));
+    if (arguments->key_count > 0) {
+        snprintf(session->key, sizeof(session->key), "%s and %zu more", first,
+                 arguments->key_count - 1);
+    } else {
+        snprintf(session->key, sizeof(session->key), "%s", first);
+    }
 }
 
 /* epoll refuses regular files and /dev/null, which `hold` may have as its input. */
@@ -50,7 +64,7 @@ bool session_open(struct session *session, const struct arguments *arguments)
     };
     char error[HOLDFAST_ERROR_SIZE] = "";
     *session = (struct session){.arguments = arguments, .exit_code = EXIT_UNEXPECTED};
-    text_key(session->key, arguments->key);
+    write_key(session);
     write_default_label(session->label);
     session->base = create_base();
     if (session->base == NULL) {
@@ -90,7 +104,7 @@ void session_end(struct session *session, int exit_code)
 void session_fail(struct session *session, enum holdfast_result result,
                   const struct holdfast_holder *holder, const char *error)
 {
-    const char *key = session->arguments->key;
+    const char *key = holder != NULL && holder->key[0] != '\0' ? holder->key : session->key;
     if (result == HOLDFAST_BUSY && holder != NULL) {
         char text[OUTPUT_TEXT_SIZE];
         output_holder_text(key, holder, text);
@@ -117,9 +131,19 @@ struct holdfast_ask session_ask(const struct session *session)
 {
     const struct arguments *arguments = session->arguments;
     return (struct holdfast_ask){
-        .key = arguments->key,
+        .key = arguments->key_count == 0 ? arguments->key : NULL,
         .label = arguments->label != NULL ? arguments->label : session->label,
         .ttl_ms = (uint32_t)arguments->ttl_ms,
+        .wait_ms = (uint32_t)arguments->wait_ms,
+        .mode = arguments->is_shared ? HOLDFAST_SHARED : HOLDFAST_EXCLUSIVE,
+        .limit = (uint32_t)arguments->limit,
+        .value = arguments->value,
+        .value_length = arguments->value != NULL ? strlen(arguments->value) : 0,
+        .grace_ms = (uint32_t)arguments->grace_ms,
+        .lock_delay_ms = (uint32_t)arguments->lock_delay_ms,
+        .max_hold_ms = (uint32_t)arguments->max_hold_ms,
+        .keys = arguments->keys,
+        .key_count = arguments->key_count,
         .heartbeat_ms = (uint32_t)arguments->heartbeat_ms,
     };
 }

@@ -15,6 +15,9 @@
 #include "output.h"
 #include "text.h"
 
+/* A key and how many more. */
+#define SESSION_KEY_SIZE (TEXT_KEY_SIZE + 32)
+
 struct event_base;
 
 struct session {
@@ -23,7 +26,7 @@ struct session {
     struct holdfast_async *async;
     bool is_ended;
     int exit_code;
-    char key[TEXT_KEY_SIZE];         /* as it is shown in text */
+    char key[SESSION_KEY_SIZE];      /* or keys, as they are shown in text */
     char label[HOLDFAST_LABEL_SIZE]; /* --label, or user@host:pid */
 };
 
@@ -44,7 +47,7 @@ void session_fail(struct session *session, enum holdfast_result result,
  * callbacks must look at is_ended. Returns the exit code. */
 int session_close(struct session *session);
 
-/* What --ttl, --label and --heartbeat ask for. */
+/* What the options ask for. */
 struct holdfast_ask session_ask(const struct session *session);
 
 #endif

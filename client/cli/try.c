@@ -9,10 +9,12 @@
 
 #include "output.h"
 #include "session.h"
+#include "waiting.h"
 
 struct
 try {
     struct session session;
+    struct waiting waiting;
     struct holdfast_lease *lease;
 };
 
@@ -83,11 +85,21 @@ static void on_given_back(enum holdfast_result result, const char *error, void *
     }
 }
 
+/* try prints one object, so --json has no events of the wait. */
+static void on_queued(uint32_t position, const struct holdfast_holder *holder, void *user)
+{
+    struct try *try = (struct try *)user;
+    if (!try->session.is_ended && !try->session.arguments->is_json) {
+        waiting_update(&try->waiting, position, holder);
+    }
+}
+
 static void on_taken(enum holdfast_result result, struct holdfast_lease *lease,
                      const struct holdfast_holder *holder, const char *error, void *user)
 {
     struct try *try = (struct try *)user;
     try->lease = lease;
+    waiting_end(&try->waiting);
     if (try->session.is_ended) {
         return;
     }
@@ -101,17 +113,19 @@ static void on_taken(enum holdfast_result result, struct holdfast_lease *lease,
 int command_try(const struct arguments *arguments)
 {
     struct try try = {.lease = NULL};
-    if (session_open(&try.session, arguments)) {
-        const struct holdfast_ask ask = session_ask(&try.session);
+    if (session_open(&try.session, arguments) && waiting_open(&try.waiting, &try.session)) {
+        struct holdfast_ask ask = session_ask(&try.session);
         if (arguments->is_detached) {
             holdfast_async_acquire_detached(try.session.async, &ask,
                                             arguments->has_token ? arguments->token : NULL,
                                             on_detached, &try);
         } else {
+            ask.events = (struct holdfast_lease_events){.on_queued = on_queued, .user = &try};
             holdfast_async_hold(try.session.async, &ask, on_taken, &try);
         }
         session_run(&try.session);
     }
+    waiting_close(&try.waiting);
     if (try.lease != NULL) {
         holdfast_lease_free(try.lease);
     }

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "app/drain.h"
+#include "app/fleet_scan.h"
 #include "app/lag_watch.h"
 #include "app/notify.h"
 #include "app/reload.h"
@@ -43,6 +44,7 @@ struct app {
     bool has_redis_url;
     struct redis_store *store;
     struct keeper *keeper;
+    struct fleet_source fleet;
     struct services services;
     struct tls *tls;
     struct listener **listeners;
@@ -241,7 +243,14 @@ static void start_store(struct app *app)
 static void start_services(struct app *app)
 {
     const struct app_options *options = app->options;
-    const struct keeper_config keeper_config = {.leases_max = (size_t)options->max_leases};
+    const bool is_strict = options->fairness == APP_FAIRNESS_STRICT;
+    const struct keeper_config keeper_config = {
+        .leases_max = (size_t)options->max_leases,
+        .waiters_max = (size_t)options->max_waiters,
+        .handoff_run_max = is_strict ? 1 : (uint32_t)options->handoff_run_max,
+        .handoff_run_ms = options->handoff_run_ms,
+        .finds_deadlocks = options->deadlock_check,
+    };
     const struct services_config config = {
         .default_ttl_ms = options->default_ttl_ms,
         .sessions_max = (size_t)options->max_connections,
@@ -250,7 +259,10 @@ static void start_services(struct app *app)
         .session_leases_max = (size_t)options->max_leases_per_connection,
         .message_bytes_max = (size_t)options->max_message_size,
         .leases_max = (size_t)options->max_leases,
+        .waiters_max = (size_t)options->max_waiters,
+        .fleet = &app->fleet,
     };
+    fleet_scan_init(&app->fleet, app->store);
     app->keeper = keeper_create(&keeper_config, redis_store_port(app->store), loop_wheel(app->loop),
                                 &app->metrics);
     services_init(&app->services, &config, app->loop, app->keeper, &app->metrics);

@@ -26,6 +26,12 @@ static const char *const log_levels[] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVELS] = NULL,
 };
 
+static const char *const fairness_names[] = {
+    [APP_FAIRNESS_DEFAULT] = "default",
+    [APP_FAIRNESS_STRICT] = "strict",
+    [APP_FAIRNESSES] = NULL,
+};
+
 /* clang-format off */
 const struct option app_options_table[] = {
     {.name = "config", .kind = OPTION_TEXT, AT(config), .argument = "FILE",
@@ -97,10 +103,29 @@ const struct option app_options_table[] = {
      .help = "Calls in flight, Hold streams included, on one connection."},
     {.name = "max-leases", .kind = OPTION_INTEGER, AT(max_leases), .argument = "N",
      .default_text = "1000000", .min = 1, .max = 100000000,
-     .help = "Leases held, being acquired or being settled at a time."},
+     .help = "Leases held, waited for, being acquired or being settled at a time."},
     {.name = "max-leases-per-connection", .kind = OPTION_INTEGER, AT(max_leases_per_connection),
      .argument = "N", .default_text = "100000", .min = 1, .max = 100000000,
-     .help = "Leases bound to one connection."},
+     .help = "Leases held or waited for by one connection."},
+    {.name = "max-waiters", .kind = OPTION_INTEGER, AT(max_waiters), .argument = "N",
+     .default_text = "10000", .min = 1, .max = 10000000,
+     .help = "Clients of this server that wait for one lock at a time."},
+    {.name = "handoff-run-max", .kind = OPTION_INTEGER, AT(handoff_run_max), .argument = "N",
+     .default_text = "64", .min = 1, .max = 1000000,
+     .help = "How many clients of this server may have a lock one after the other while another "
+             "server waits for it."},
+    {.name = "handoff-run", .kind = OPTION_DURATION, AT(handoff_run_ms), .argument = "DURATION",
+     .default_text = "20ms", .min = 1, .max = 60000,
+     .help = "For how long clients of this server may have a lock one after the other while "
+             "another server waits for it."},
+    {.name = "fairness", .kind = OPTION_CHOICE, AT(fairness), .argument = "KIND",
+     .default_text = "default", .choices = fairness_names,
+     .help = "strict: a lock that another server waits for is never handed on here, whatever "
+             "handoff-run-max says. Fairer between servers, and slower."},
+    {.name = "deadlock-check", .kind = OPTION_BOOLEAN, AT(deadlock_check),
+     .default_text = "true",
+     .help = "Refuse (ABORTED) to wait for a lock where that would close a circle of connections "
+             "of this server that wait for each other."},
     {.name = "max-message-size", .kind = OPTION_INTEGER, AT(max_message_size),
      .argument = "BYTES", .default_text = "65536", .min = 4096, .max = TTRPC_DATA_MAX,
      .help = "Bytes of one request message."},

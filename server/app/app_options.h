@@ -17,6 +17,12 @@ struct app_arguments {
     char **environment;
 };
 
+enum app_fairness {
+    APP_FAIRNESS_DEFAULT,
+    APP_FAIRNESS_STRICT,
+    APP_FAIRNESSES,
+};
+
 struct app_options {
     char *config;
     struct option_list listen;
@@ -40,6 +46,11 @@ struct app_options {
     int64_t max_calls_per_connection;
     int64_t max_leases;
     int64_t max_leases_per_connection;
+    int64_t max_waiters;
+    int64_t handoff_run_max;
+    int64_t handoff_run_ms;
+    int fairness; /* an enum app_fairness */
+    bool deadlock_check;
     int64_t max_message_size;
     int64_t max_output;
     int64_t max_redis_operations;

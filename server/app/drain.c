@@ -49,6 +49,24 @@ static void settle(struct drain *drain, int64_t now_us)
     for_each_listener(drain, listener_shut_down);
 }
 
+static void count_orphan(void *user, const struct lease *lease)
+{
+    size_t *orphans = user;
+    *orphans += lease_state(lease) == LEASE_ORPHANED;
+}
+
+/* Leases that wait for their owners stay in the store: those come back to another server. */
+static bool is_settled(const struct drain *drain)
+{
+    const struct keeper *keeper = drain->services->keeper;
+    size_t orphans = 0;
+    if (connections(drain) > 0) {
+        return false;
+    }
+    keeper_visit(keeper, count_orphan, &orphans);
+    return keeper_count(keeper) == orphans;
+}
+
 static void on_due(struct timer *timer, int64_t now_us)
 {
     struct drain *drain = CONTAINER_OF(timer, struct drain, timer);
@@ -61,7 +79,7 @@ static void on_due(struct timer *timer, int64_t now_us)
         }
         return;
     }
-    if (is_over || (connections(drain) == 0 && keeper_count(drain->services->keeper) == 0)) {
+    if (is_over || is_settled(drain)) {
         wheel_clear(loop_wheel(drain->services->loop), &drain->timer);
         finish(drain);
     }

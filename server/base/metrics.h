@@ -24,7 +24,12 @@ struct log_field;
     X(calls_refused, "calls refused because a limit was reached")                                  \
     X(calls_deadline_exceeded, "calls whose deadline passed")                                      \
     X(leases_now, "leases held or being settled")                                                  \
+    X(leases_waiting_now, "acquires waiting for their lock")                                       \
     X(leases_granted, "leases granted")                                                            \
+    X(leases_handed_on, "leases granted in memory to the next waiter")                             \
+    X(leases_orphaned, "leases kept for a while after their connection dropped")                   \
+    X(leases_resumed, "leases taken over by their token")                                          \
+    X(deadlocks_found, "acquires refused because they would have waited in a circle")              \
     X(leases_busy, "acquires that found the lock held")                                            \
     X(leases_released, "leases released by their holder")                                          \
     X(leases_revoked, "leases given up because their holder went away")                            \
@@ -38,6 +43,12 @@ struct log_field;
     X(redis_operations, "lease operations sent to Redis")                                          \
     X(redis_unknown, "lease operations whose answer was lost or late")                             \
     X(redis_script_reloads, "batches sent again in full because Redis had forgotten the script")   \
+    X(redis_subscribes, "times this server began to hear messages from Redis")                     \
+    X(redis_unsubscribes, "times it ceased to")                                                    \
+    X(redis_messages, "messages from Redis")                                                       \
+    X(redis_messages_ignored, "messages from Redis that were too long or made no sense")           \
+    X(redis_watches_now, "locks whose changes this server hears of")                               \
+    X(redis_watches_refused, "locks whose changes it does not, because a limit was reached")       \
     X(redis_operations_now, "lease operations waiting or in flight")                               \
     X(embedded_restarts, "times the embedded Redis was started again")
 

@@ -16,8 +16,7 @@ struct errand {
     struct operation operation;
     errand_done_fn *on_done; /* NULL once nobody waits */
     void *user;
-    bool leaves_nothing; /* what it may have acquired is undone at its end */
-    char text[];         /* the key, then the label */
+    char key[];
 };
 
 /* When nothing that other servers sent for a detached lease can be in force, unless they go on. */
@@ -30,20 +29,17 @@ static int64_t others_lapse_us(int64_t now_us)
 /* Nobody waits any more. */
 static void settle(struct errand *errand, int64_t now_us)
 {
-    if (!operation_stop(&errand->operation)) {
-        return; /* its answer brings us back here */
-    }
-    if (!errand->leaves_nothing || !operation_undo(&errand->operation, now_us)) {
+    (void)now_us;
+    if (operation_stop(&errand->operation)) { /* else its answer brings us back here */
         errand_destroy(errand);
     }
 }
 
-/* Whether a lease granted or renewed by this answer has run out before the answer was here. */
+/* Whether a lease renewed by this answer has run out before the answer was here. */
 static bool is_too_late(const struct operation *operation, const struct store_result *result,
                         int64_t now_us)
 {
-    const enum store_verb verb = operation->op.verb;
-    return result->code == STORE_OK && (verb == STORE_ACQUIRE || verb == STORE_RENEW) &&
+    return result->code == STORE_OK && operation->op.verb == STORE_RENEW &&
            now_us >= result->sent_us + lease_validity_us(operation->op.ttl_ms);
 }
 
@@ -57,7 +53,6 @@ static void on_operation_done(struct operation *operation, const struct store_re
     if (on_done != NULL) {
         const struct store_result *told = is_too_late(operation, result, now_us) ? &late : result;
         errand->on_done = NULL;
-        errand->leaves_nothing = errand->leaves_nothing && told->code != STORE_OK;
         on_done(errand->user, told, now_us);
     }
     settle(errand, now_us);
@@ -66,31 +61,26 @@ static void on_operation_done(struct operation *operation, const struct store_re
 static void check_ask(const struct errand_ask *ask)
 {
     CHECK(ask->key_length >= 1 && ask->key_length <= LEASE_KEY_MAX);
-    CHECK(ask->label_length <= LEASE_LABEL_MAX);
-    if (ask->verb == STORE_ACQUIRE || ask->verb == STORE_RENEW) {
+    CHECK(ask->verb == STORE_RENEW || ask->verb == STORE_RELEASE || ask->verb == STORE_INSPECT);
+    if (ask->verb == STORE_RENEW) {
         CHECK(ask->ttl_ms >= LEASE_TTL_MIN_MS && ask->ttl_ms <= LEASE_TTL_MAX_MS);
     }
 }
 
 static struct errand *create(struct keeper *keeper, const struct errand_ask *ask)
 {
-    struct errand *errand = memory_alloc(sizeof(*errand) + ask->key_length + ask->label_length);
-    memcpy(errand->text, ask->key, ask->key_length);
-    if (ask->label_length > 0) {
-        memcpy(errand->text + ask->key_length, ask->label, ask->label_length);
-    }
+    struct errand *errand = memory_alloc(sizeof(*errand) + ask->key_length);
+    memcpy(errand->key, ask->key, ask->key_length);
     errand->keeper = keeper;
-    errand->leaves_nothing = ask->verb == STORE_ACQUIRE && !ask->may_be_retried;
     LIST_INSERT_HEAD(&keeper->errands, errand, link);
     operation_init(&errand->operation, keeper->store, keeper->wheel, on_operation_done);
     errand->operation.op = (struct store_op){
         .verb = ask->verb,
-        .key = errand->text,
+        .mode = STORE_ANY_MODE,
+        .key = errand->key,
         .key_length = ask->key_length,
         .tenure = ask->token,
         .token = ask->token,
-        .label = errand->text + ask->key_length,
-        .label_length = ask->label_length,
         .ttl_ms = ask->ttl_ms,
     };
     return errand;
@@ -108,7 +98,7 @@ struct errand *errand_start(struct keeper *keeper, const struct errand_ask *ask,
     errand->on_done = on_done;
     errand->user = user;
     errand->operation.deadline_us = ask->deadline_us;
-    const bool is_own = ask->verb == STORE_ACQUIRE || ask->verb == STORE_INSPECT;
+    const bool is_own = ask->verb == STORE_INSPECT;
     if (!is_own && ask->deadline_us > now_us + OPERATION_PATIENCE_US) {
         /* Unlike a lease's own, an errand is answered soon when the store is away. */
         errand->operation.deadline_us = now_us + OPERATION_PATIENCE_US;

@@ -68,4 +68,8 @@ struct group_holder *group_holder(const struct group *group);
 /* During an event: the lock it concerns. Its length in *length. */
 const char *group_concerned(const struct group *group, size_t *length);
 
+/* Likewise its lease, which may be on its way out: what it is can be read, not until when it is
+ * valid. */
+const struct lease *group_concerned_lease(const struct group *group);
+
 #endif

@@ -19,8 +19,8 @@
 struct keeper;
 
 struct keeper_config {
-    size_t leases_max;       /* option max-leases: held, waiting, being acquired or being settled */
-    size_t waiters_max;      /* option max-waiters: waiting for one lock */
+    size_t leases_max;  /* option max-leases: held, waiting, being acquired or being settled */
+    size_t waiters_max; /* option max-waiters: waiting for one lock */
     uint32_t handoff_run_max; /* option handoff-run-max: grants in a row here while another server
                                  waits; 1 is strict fairness */
     int64_t handoff_run_ms;   /* option handoff-run: likewise, counted from the first of the run */

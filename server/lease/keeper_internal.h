@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the keeper, its leases and its errands know of each other. For the lease core's own files.
- */
+/* What the keeper, its locks, leases, tenures, errands and watches know of each other. For the
+ * lease core's own files. */
 #ifndef HOLDFAST_LEASE_KEEPER_INTERNAL_H
 #define HOLDFAST_LEASE_KEEPER_INTERNAL_H
 
@@ -12,11 +12,18 @@
 #include "lease/lease.h"
 #include "lease/lock.h"
 #include "lease/store.h"
+#include "lease/tenure.h"
+#include "lease/watch.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+
+/* A due time in the past: the next run of the wheel, however soon, instead of the next tick. */
+#define KEEPER_AT_ONCE_US ((int64_t)0)
+
+struct watched;
 
 LIST_HEAD(errand_list, errand);
 
@@ -27,27 +34,80 @@ struct keeper {
     struct metrics *metrics;
     struct store_listener listener;
     struct lock_table locks;
+    struct lock_list due;   /* locks to be settled in the next turn */
+    struct timer due_timer; /* set while there are any */
     struct errand_list errands;
-    size_t count; /* leases and errands in memory */
+    struct watched *watched; /* locks that are watched, by name: see watch.c */
+    size_t count;            /* leases, errands, watches, and tenures that outlive their lease */
 };
 
-/* Counts one more lease or errand; false, and counted as refused, when the limit is reached. */
+struct lease {
+    struct keeper *keeper;
+    struct lock *lock;
+    struct tenure *tenure;       /* under which it is held or asked for; NULL while it only waits */
+    TAILQ_ENTRY(lease) waiting;  /* in its lock's queue */
+    LIST_ENTRY(lease) wait;      /* in its party's waits, while it is in that queue */
+    struct lease_holder *holder; /* NULL once nobody listens */
+    struct lease_party *party;
+    enum lease_state state;
+    enum store_mode mode;
+    bool is_queued;   /* in its lock's queue */
+    bool was_refused; /* a SHARED one that asked out of turn and was told to wait */
+    bool is_detached;
+    bool may_be_retried;
+    bool is_overdue; /* the deadline had passed when lease_release was called */
+    uint32_t limit;
+    uint32_t grace_ms;
+    uint32_t lock_delay_ms;
+    uint32_t max_hold_ms;
+    size_t told_position; /* 0: not told that it waits */
+    int64_t ttl_ms;
+    int64_t deadline_us;   /* nobody waits for the answer after this */
+    int64_t wait_until_us; /* 0: does not wait */
+    int64_t hold_until_us; /* max_hold_ms after the grant; CLOCK_NEVER without */
+    int64_t since_ms;
+    uint64_t fence; /* 0 until granted */
+    struct id128 token;
+    struct timer timer; /* WAITING: wait_until_us; HELD: hold_until_us; ORPHANED: the grace too */
+    int64_t grace_until_us;
+    char *text; /* the label, then the value; NULL when both are empty */
+    uint16_t label_length;
+    uint16_t value_length;
+};
+
+/* Counts one more lease, errand or watch; false, and counted as refused, when the limit is reached.
+ */
 NODISCARD bool keeper_admit(struct keeper *keeper);
 
-/* One lease or errand less. */
+/* Counts one more without asking: a tenure that outlives its lease, which has just gone. */
+void keeper_retain(struct keeper *keeper);
+
+/* One less. */
 void keeper_dismiss(struct keeper *keeper);
 
-/* A lease on its lock, ACQUIRING, with its operation under way. The keeper has admitted it. */
+/* A lease on its lock, WAITING, with its question under way. The keeper has admitted it. */
 struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
-                           struct lease_holder *holder, int64_t now_us);
+                           struct lease_holder *holder, enum store_verb verb, int64_t now_us);
 
-/* Frees the lease without a word to the store. */
+/* Frees the lease without a word to the store. Its tenure must have let go of it. */
 void lease_destroy(struct lease *lease);
 
-/* Renews a HELD lease before its time; harmless in any other state. */
-void lease_renew_early(struct lease *lease, int64_t now_us);
+/* For tenures: what becomes of their lease. Nothing of the lease, nor of a tenure without another
+ * use, may be touched afterwards. */
+void lease_grant(struct lease *lease, uint64_t fence, int64_t since_ms, int64_t now_us);
+void lease_refuse(struct lease *lease, const struct store_result *result, int64_t now_us);
+void lease_lose(struct lease *lease, enum lease_loss loss, int64_t now_us);
+void lease_tell_released(struct lease *lease, int64_t now_us);
+void lease_tell(struct lease *lease, const struct lease_report *report, int64_t now_us);
+
+/* Takes over the label and value that a resumed lease has in the store. */
+void lease_take_texts(struct lease *lease, const struct store_holder *holder);
 
 /* Frees the errand without a word to the store. */
 void errand_destroy(struct errand *errand);
+
+/* The store tells of a change, or of changes that nobody told of. */
+void watch_on_changed(struct keeper *keeper, const char *key, size_t key_length, int64_t now_us);
+void watch_on_subscribed(struct keeper *keeper, int64_t now_us);
 
 #endif

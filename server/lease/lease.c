@@ -11,64 +11,47 @@
 #include "base/metrics.h"
 #include "lease/keeper_internal.h"
 #include "lease/lock.h"
+#include "lease/party.h"
+#include "lease/queue.h"
+#include "lease/tenure.h"
 
 #define SAFETY_US ((int64_t)2000) /* taken off every deadline, besides 1 % of drift */
 
 #define NO_COUNTER      SIZE_MAX
 #define COUNTER(member) offsetof(struct metrics, member)
-#define IN(state)       (1U << (state))
 
 enum move {
     MOVE_GRANT,
     MOVE_BUSY,
     MOVE_REFUSE,
     MOVE_CANCEL,
-    MOVE_RENEW,
-    MOVE_AT_RISK,
-    MOVE_CONFIRM,
     MOVE_RELEASE,
+    MOVE_RELEASED,
     MOVE_REVOKE,
-    MOVE_EXPIRE,
-    MOVE_TAKEN,
+    MOVE_ORPHAN,
+    MOVE_ADOPT,
+    MOVE_LOSE,
 };
 
-/* Every way in which a lease may change. */
+/* What happens to leases, for people. */
 static const struct {
     const char *event;
-    unsigned from; /* states, as bits */
-    enum lease_state to;
     size_t counter;
 } moves[] = {
-    [MOVE_GRANT] = {"lease.granted", IN(LEASE_ACQUIRING), LEASE_HELD, COUNTER(leases_granted)},
-    [MOVE_BUSY] = {"lease.busy", IN(LEASE_ACQUIRING), LEASE_RELEASED, COUNTER(leases_busy)},
-    [MOVE_REFUSE] = {"lease.refused", IN(LEASE_ACQUIRING), LEASE_RELEASED, NO_COUNTER},
-    [MOVE_CANCEL] = {"lease.cancelled", IN(LEASE_ACQUIRING), LEASE_RELEASED, NO_COUNTER},
-    [MOVE_RENEW] = {"lease.renewing", IN(LEASE_HELD), LEASE_RENEWING, NO_COUNTER},
-    [MOVE_AT_RISK] = {"lease.at_risk", IN(LEASE_RENEWING), LEASE_RENEWING, COUNTER(leases_at_risk)},
-    [MOVE_CONFIRM] = {"lease.renewed", IN(LEASE_RENEWING), LEASE_HELD, COUNTER(renewals_confirmed)},
-    [MOVE_RELEASE] = {"lease.released", IN(LEASE_HELD) | IN(LEASE_RENEWING), LEASE_RELEASED,
-                      COUNTER(leases_released)},
-    [MOVE_REVOKE] = {"lease.revoked", IN(LEASE_HELD) | IN(LEASE_RENEWING), LEASE_RELEASED,
-                     COUNTER(leases_revoked)},
-    [MOVE_EXPIRE] = {"lease.expired", IN(LEASE_HELD) | IN(LEASE_RENEWING) | IN(LEASE_RELEASED),
-                     LEASE_LOST, COUNTER(leases_lost)},
-    [MOVE_TAKEN] = {"lease.taken", IN(LEASE_RENEWING) | IN(LEASE_RELEASED), LEASE_LOST,
-                    COUNTER(leases_lost)},
+    [MOVE_GRANT] = {"lease.granted", COUNTER(leases_granted)},
+    [MOVE_BUSY] = {"lease.busy", COUNTER(leases_busy)},
+    [MOVE_REFUSE] = {"lease.refused", NO_COUNTER},
+    [MOVE_CANCEL] = {"lease.cancelled", NO_COUNTER},
+    [MOVE_RELEASE] = {"lease.releasing", COUNTER(leases_released)},
+    [MOVE_RELEASED] = {"lease.released", NO_COUNTER},
+    [MOVE_REVOKE] = {"lease.revoked", COUNTER(leases_revoked)},
+    [MOVE_ORPHAN] = {"lease.orphaned", COUNTER(leases_orphaned)},
+    [MOVE_ADOPT] = {"lease.adopted", COUNTER(leases_resumed)},
+    [MOVE_LOSE] = {"lease.lost", COUNTER(leases_lost)},
 };
 
-static bool is_held(const struct lease *lease)
+static void note(const struct lease *lease, enum move move)
 {
-    return lease->state == LEASE_HELD || lease->state == LEASE_RENEWING;
-}
-
-/* The only place where a lease changes its state. */
-static void change_state(struct lease *lease, enum move move)
-{
-    CHECK((moves[move].from & IN(lease->state)) != 0);
-    lease->state = moves[move].to;
-    if (!is_held(lease)) {
-        wheel_clear(lease->keeper->wheel, &lease->timer);
-    }
     if (moves[move].counter != NO_COUNTER) {
         char *const metrics = (char *)lease->keeper->metrics;
         ++*(uint64_t *)(void *)(metrics + moves[move].counter);
@@ -78,196 +61,154 @@ static void change_state(struct lease *lease, enum move move)
               LOG_INTEGER("fence", lease->fence));
 }
 
-/* Nothing of the lease may be touched afterwards, for the holder may revoke it. */
-static void tell(struct lease *lease, enum lease_event event, int64_t now_us)
+static bool is_held(const struct lease *lease)
 {
-    const struct lease_report report = {.event = event};
-    lease->holder->on_event(lease->holder, lease, &report, now_us);
+    return lease->state == LEASE_HELD || lease->state == LEASE_ORPHANED;
+}
+
+void lease_tell(struct lease *lease, const struct lease_report *report, int64_t now_us)
+{
+    if (lease->holder != NULL) {
+        lease->holder->on_event(lease->holder, lease, report, now_us);
+    }
 }
 
 /* The last that the holder hears. */
-static void tell_end(struct lease *lease, const struct lease_report *report, int64_t now_us)
+static void end(struct lease *lease, const struct lease_report *report, int64_t now_us)
 {
     struct lease_holder *holder = lease->holder;
     lease->holder = NULL;
-    holder->on_event(holder, lease, report, now_us);
+    wheel_clear(lease->keeper->wheel, &lease->timer);
+    if (holder != NULL) {
+        holder->on_event(holder, lease, report, now_us);
+    }
+    lease_destroy(lease);
 }
 
-/* Nobody sees the lease any more: frees the lock and then the lease. */
-static void settle(struct lease *lease, int64_t now_us)
-{
-    if (!operation_stop(&lease->operation)) {
-        return; /* its answer brings us back here */
-    }
-    if (!operation_undo(&lease->operation, now_us)) {
-        lease_destroy(lease);
-    }
-}
-
-static void refuse(struct lease *lease, const struct store_result *result, int64_t now_us)
+void lease_refuse(struct lease *lease, const struct store_result *result, int64_t now_us)
 {
     const struct lease_report report = {.event = LEASE_EVENT_REFUSED, .result = result};
-    change_state(lease, result->code == STORE_BUSY ? MOVE_BUSY : MOVE_REFUSE);
-    tell_end(lease, &report, now_us);
-    settle(lease, now_us);
+    note(lease, result->code == STORE_BUSY ? MOVE_BUSY : MOVE_REFUSE);
+    end(lease, &report, now_us);
 }
 
-static void lose(struct lease *lease, enum lease_loss loss, int64_t now_us)
+void lease_lose(struct lease *lease, enum lease_loss loss, int64_t now_us)
 {
     const struct lease_report report = {.event = LEASE_EVENT_LOST, .loss = loss};
-    change_state(lease, loss == LEASE_LOSS_TAKEN ? MOVE_TAKEN : MOVE_EXPIRE);
-    tell_end(lease, &report, now_us);
-    settle(lease, now_us);
+    note(lease, MOVE_LOSE);
+    end(lease, &report, now_us);
 }
 
-/* Sets the timer for what comes next in the life of a held lease. */
+void lease_tell_released(struct lease *lease, int64_t now_us)
+{
+    const struct lease_report report = {.event = LEASE_EVENT_RELEASED};
+    note(lease, MOVE_RELEASED);
+    end(lease, &report, now_us);
+}
+
+/* Sets the timer of a lease that is held. */
 static void arm(struct lease *lease)
 {
-    const int64_t ttl_ms = lease->operation.op.ttl_ms;
-    int64_t next_us = lease_validity_us(ttl_ms);
-    if (lease->state == LEASE_HELD) {
-        next_us = lease_renewal_us(ttl_ms);
-    } else if (!lease->is_at_risk) {
-        next_us = lease_at_risk_us(ttl_ms);
+    int64_t next_us = lease->hold_until_us;
+    if (lease->state == LEASE_ORPHANED && lease->grace_until_us < next_us) {
+        next_us = lease->grace_until_us;
     }
-    wheel_set(lease->keeper->wheel, &lease->timer, lease->confirmed_us + next_us);
+    wheel_set(lease->keeper->wheel, &lease->timer, next_us);
 }
 
-static void renew(struct lease *lease, int64_t now_us)
+static void set_hold_bound(struct lease *lease, int64_t now_us)
 {
-    change_state(lease, MOVE_RENEW);
-    lease->operation.op.verb = STORE_RENEW;
-    operation_start(&lease->operation, 0, now_us);
+    lease->hold_until_us = CLOCK_NEVER;
+    if (lease->max_hold_ms > 0) {
+        lease->hold_until_us = now_us + lease->max_hold_ms * CLOCK_US_PER_MS;
+    }
+}
+
+/* The tenure goes on in the store alone. */
+static void end_granted_detached(struct lease *lease, int64_t now_us)
+{
+    const struct lease_report report = {.event = LEASE_EVENT_GRANTED};
+    struct lease_holder *holder = lease->holder;
+    lease->holder = NULL;
+    holder->on_event(holder, lease, &report, now_us);
+    tenure_forget(lease->tenure);
+    lease_destroy(lease);
+}
+
+void lease_grant(struct lease *lease, uint64_t fence, int64_t since_ms, int64_t now_us)
+{
+    const struct lease_report report = {.event = LEASE_EVENT_GRANTED};
+    lease->state = LEASE_HELD;
+    lease->fence = fence;
+    lease->since_ms = since_ms;
+    set_hold_bound(lease, now_us);
+    arm(lease);
+    note(lease, MOVE_GRANT);
+    if (lease->is_detached) {
+        end_granted_detached(lease, now_us);
+    } else {
+        lease_tell(lease, &report, now_us);
+    }
+}
+
+/* Takes a lease that waits out of everything. */
+static void cancel(struct lease *lease, int64_t now_us)
+{
+    wheel_clear(lease->keeper->wheel, &lease->timer);
+    if (lease->is_queued) {
+        queue_remove(lease->keeper, lease->lock, lease);
+    }
+    if (lease->tenure != NULL) {
+        tenure_take_back(lease->tenure, now_us);
+        lock_ask(lease->lock, now_us);
+    }
+}
+
+static void on_wait_over(struct lease *lease, int64_t now_us)
+{
+    struct store_result result = {.code = STORE_BUSY};
+    char label[LEASE_LABEL_MAX];
+    if (!queue_find_holder(lease->lock, &result.holder, now_us)) {
+        result.code = STORE_UNAVAILABLE;
+        result.detail = "the store could not be reached in time";
+    } else if (result.holder.label_length > 0) {
+        memcpy(label, result.holder.label, result.holder.label_length);
+        result.holder.label = label;
+    }
+    cancel(lease, now_us);
+    lease_refuse(lease, &result, now_us);
+}
+
+/* Whoever held it may still be at work, so this is no release. */
+static void on_hold_over(struct lease *lease, int64_t now_us)
+{
+    wheel_clear(lease->keeper->wheel, &lease->timer);
+    tenure_give_back(lease->tenure, NULL, true, now_us);
+    if (now_us >= lease->hold_until_us) {
+        lease_lose(lease, LEASE_LOSS_MAX_HOLD, now_us);
+    } else {
+        note(lease, MOVE_REVOKE);
+        lease_destroy(lease);
+    }
 }
 
 static void on_timer(struct timer *timer, int64_t now_us)
 {
     struct lease *lease = CONTAINER_OF(timer, struct lease, timer);
-    if (now_us >= lease_deadline_us(lease)) {
-        lose(lease, LEASE_LOSS_EXPIRED, now_us);
-        return;
-    }
-    if (lease->state == LEASE_HELD) {
-        renew(lease, now_us);
-    }
-    const int64_t at_risk_us = lease->confirmed_us + lease_at_risk_us(lease_ttl_ms(lease));
-    const bool becomes_at_risk = !lease->is_at_risk && now_us >= at_risk_us;
-    if (becomes_at_risk) {
-        lease->is_at_risk = true;
-        change_state(lease, MOVE_AT_RISK);
-    }
-    arm(lease);
-    if (becomes_at_risk) {
-        tell(lease, LEASE_EVENT_AT_RISK, now_us);
-    }
-}
-
-static void on_granted(struct lease *lease, const struct store_result *result, int64_t now_us)
-{
-    struct operation *operation = &lease->operation;
-    CHECK(result->sent_us <= now_us);
-    if (now_us >= result->sent_us + lease_validity_us(operation->op.ttl_ms)) {
-        const struct store_result late = {.code = STORE_UNAVAILABLE,
-                                          .detail = "the answer came too late"};
-        refuse(lease, &late, now_us);
-        return;
-    }
-    lease->fence = result->fence;
-    lease->confirmed_us = result->sent_us;
-    operation->op.fence = result->fence;
-    operation->op.since_ms = result->since_ms;
-    operation->deadline_us = CLOCK_NEVER;
-    change_state(lease, MOVE_GRANT);
-    arm(lease);
-    tell(lease, LEASE_EVENT_GRANTED, now_us);
-}
-
-static void on_renewed(struct lease *lease, const struct store_result *result, int64_t now_us)
-{
-    if (now_us >= lease_deadline_us(lease)) {
-        lose(lease, LEASE_LOSS_EXPIRED, now_us);
-        return;
-    }
-    if (result->code != STORE_OK) {
-        lose(lease, LEASE_LOSS_TAKEN, now_us);
-        return;
-    }
-    CHECK(result->sent_us <= now_us);
-    if (result->sent_us > lease->confirmed_us) {
-        lease->confirmed_us = result->sent_us;
-    }
-    const bool was_at_risk = lease->is_at_risk;
-    lease->is_at_risk = false;
-    change_state(lease, MOVE_CONFIRM);
-    arm(lease);
-    if (was_at_risk) {
-        tell(lease, LEASE_EVENT_RENEWED, now_us);
-    }
-}
-
-static void start_release(struct lease *lease, int64_t now_us)
-{
-    lease->operation.op.verb = STORE_RELEASE;
-    operation_start(&lease->operation, 0, now_us);
-}
-
-/* The end of lease_release. A lock found gone before its deadline was taken from us; after it, it
- * ran out by itself, which is what the holder wanted. */
-static void on_released(struct lease *lease, const struct store_result *result, int64_t now_us)
-{
-    const struct lease_report report = {.event = LEASE_EVENT_RELEASED};
-    const bool is_gone = result->code != STORE_OK;
-    if (is_gone && lease->is_overdue) {
-        lose(lease, LEASE_LOSS_EXPIRED, now_us);
-    } else if (is_gone && now_us < lease_deadline_us(lease)) {
-        lose(lease, LEASE_LOSS_TAKEN, now_us);
+    if (lease->state == LEASE_WAITING) {
+        on_wait_over(lease, now_us);
     } else {
-        tell_end(lease, &report, now_us);
-        settle(lease, now_us);
-    }
-}
-
-static void on_operation_done(struct operation *operation, const struct store_result *result,
-                              int64_t now_us)
-{
-    struct lease *lease = CONTAINER_OF(operation, struct lease, operation);
-    if (lease->holder == NULL) {
-        settle(lease, now_us);
-        return;
-    }
-    switch (lease->state) {
-    case LEASE_ACQUIRING:
-        if (result->code == STORE_OK) {
-            on_granted(lease, result, now_us);
-        } else {
-            refuse(lease, result, now_us);
-        }
-        break;
-    case LEASE_RENEWING:
-        on_renewed(lease, result, now_us);
-        break;
-    case LEASE_RELEASED: {
-        /* A renewal that was under way when the lease was given back may say that it is gone. */
-        const bool is_gone = result->code == STORE_NOT_HELD || result->code == STORE_WRONG_TYPE;
-        if (operation->op.verb == STORE_RELEASE || is_gone) {
-            on_released(lease, result, now_us);
-        } else {
-            start_release(lease, now_us);
-        }
-        break;
-    }
-    case LEASE_HELD:
-    case LEASE_LOST:
-        check_failed("an idle lease is not answered", __FILE__, __LINE__);
+        on_hold_over(lease, now_us);
     }
 }
 
 const char *lease_state_name(enum lease_state state)
 {
     static const char *const names[] = {
-        [LEASE_ACQUIRING] = "ACQUIRING", [LEASE_HELD] = "HELD",
-        [LEASE_RENEWING] = "RENEWING",   [LEASE_LOST] = "LOST",
-        [LEASE_RELEASED] = "RELEASED",
+        [LEASE_WAITING] = "WAITING",
+        [LEASE_HELD] = "HELD",
+        [LEASE_ORPHANED] = "ORPHANED",
+        [LEASE_RELEASING] = "RELEASING",
     };
     CHECK(state < COUNT_OF(names));
     return names[state];
@@ -292,7 +233,9 @@ int64_t lease_at_risk_us(int64_t ttl_ms)
 
 int64_t lease_deadline_us(const struct lease *lease)
 {
-    return lease->confirmed_us + lease_validity_us(lease_ttl_ms(lease));
+    CHECK(lease->tenure != NULL);
+    const int64_t deadline_us = lease->tenure->deadline_us;
+    return deadline_us < lease->hold_until_us ? deadline_us : lease->hold_until_us;
 }
 
 bool lease_is_valid(const struct lease *lease, int64_t now_us)
@@ -300,25 +243,89 @@ bool lease_is_valid(const struct lease *lease, int64_t now_us)
     return is_held(lease) && now_us < lease_deadline_us(lease);
 }
 
+static void leave_party(struct lease *lease)
+{
+    if (lease->party != NULL) {
+        CHECK(!lease->is_queued);
+        lease->party->leases--;
+        lease->party = NULL;
+    }
+}
+
 void lease_release(struct lease *lease, int64_t now_us)
 {
     CHECK(lease->holder != NULL);
+    CHECK(lease->state == LEASE_HELD);
+    note(lease, MOVE_RELEASE);
+    wheel_clear(lease->keeper->wheel, &lease->timer);
     lease->is_overdue = now_us >= lease_deadline_us(lease);
-    change_state(lease, MOVE_RELEASE);
-    if (operation_stop(&lease->operation)) {
-        start_release(lease, now_us);
-    }
+    lease->state = LEASE_RELEASING;
+    leave_party(lease); /* the release may outlive it */
+    tenure_give_back(lease->tenure, lease, false, now_us);
 }
 
 void lease_revoke(struct lease *lease, int64_t now_us)
 {
-    CHECK(lease->holder != NULL);
     lease->holder = NULL;
-    if (lease->state == LEASE_RELEASED) {
-        return; /* already on its way back */
+    switch (lease->state) {
+    case LEASE_WAITING:
+        note(lease, MOVE_CANCEL);
+        cancel(lease, now_us);
+        break;
+    case LEASE_HELD:
+    case LEASE_ORPHANED:
+        note(lease, MOVE_REVOKE);
+        wheel_clear(lease->keeper->wheel, &lease->timer);
+        tenure_give_back(lease->tenure, NULL, true, now_us);
+        break;
+    case LEASE_RELEASING:
+        tenure_leave(lease->tenure);
+        break;
     }
-    change_state(lease, lease->state == LEASE_ACQUIRING ? MOVE_CANCEL : MOVE_REVOKE);
-    settle(lease, now_us);
+    lease_destroy(lease);
+}
+
+static void join_party(struct lease *lease, struct lease_party *party)
+{
+    lease->party = party;
+    if (party != NULL) {
+        party->leases++;
+    }
+}
+
+void lease_abandon(struct lease *lease, int64_t now_us)
+{
+    if (lease->state != LEASE_HELD || lease->grace_ms == 0) {
+        lease_revoke(lease, now_us);
+        return;
+    }
+    leave_party(lease);
+    lease->holder = NULL;
+    lease->state = LEASE_ORPHANED;
+    lease->grace_until_us = now_us + lease->grace_ms * CLOCK_US_PER_MS;
+    arm(lease);
+    note(lease, MOVE_ORPHAN);
+}
+
+void lease_adopt(struct lease *lease, const struct lease_ask *ask, struct lease_holder *holder,
+                 int64_t now_us)
+{
+    CHECK(is_held(lease));
+    const struct lease_report report = {.event = LEASE_EVENT_LOST, .loss = LEASE_LOSS_RESUMED};
+    struct lease_holder *before = lease->holder;
+    leave_party(lease);
+    join_party(lease, ask->party);
+    lease->holder = holder;
+    lease->state = LEASE_HELD;
+    lease->grace_ms = ask->grace_ms;
+    lease->lock_delay_ms = ask->lock_delay_ms;
+    lease->max_hold_ms = ask->max_hold_ms;
+    set_hold_bound(lease, now_us);
+    arm(lease);
+    note(lease, MOVE_ADOPT);
+    if (before != NULL) {
+        before->on_event(before, lease, &report, now_us);
+    }
 }
 
 const char *lease_key(const struct lease *lease, size_t *length)
@@ -327,57 +334,141 @@ const char *lease_key(const struct lease *lease, size_t *length)
     return lease->lock->key;
 }
 
+const char *lease_label(const struct lease *lease, size_t *length)
+{
+    *length = lease->label_length;
+    return lease->text;
+}
+
+const char *lease_value(const struct lease *lease, size_t *length)
+{
+    *length = lease->value_length;
+    return lease->text == NULL ? NULL : lease->text + lease->label_length;
+}
+
+enum lease_state lease_state(const struct lease *lease)
+{
+    return lease->state;
+}
+
+enum store_mode lease_mode(const struct lease *lease)
+{
+    return lease->mode;
+}
+
+uint32_t lease_limit(const struct lease *lease)
+{
+    return lease->limit;
+}
+
 int64_t lease_ttl_ms(const struct lease *lease)
 {
-    return lease->operation.op.ttl_ms;
+    return lease->ttl_ms;
+}
+
+uint64_t lease_fence(const struct lease *lease)
+{
+    return lease->fence;
+}
+
+int64_t lease_since_ms(const struct lease *lease)
+{
+    return lease->since_ms;
+}
+
+const struct id128 *lease_token(const struct lease *lease)
+{
+    return &lease->token;
+}
+
+struct lease_holder *lease_holder(const struct lease *lease)
+{
+    return lease->holder;
+}
+
+struct lease_party *lease_party(const struct lease *lease)
+{
+    return lease->party;
+}
+
+static void set_texts(struct lease *lease, const char *label, size_t label_length,
+                      const char *value, size_t value_length)
+{
+    CHECK(lease->text == NULL);
+    lease->label_length = (uint16_t)label_length;
+    lease->value_length = (uint16_t)value_length;
+    if (label_length + value_length == 0) {
+        return;
+    }
+    lease->text = memory_alloc(label_length + value_length);
+    if (label_length > 0) {
+        memcpy(lease->text, label, label_length);
+    }
+    if (value_length > 0) {
+        memcpy(lease->text + label_length, value, value_length);
+    }
+}
+
+void lease_take_texts(struct lease *lease, const struct store_holder *holder)
+{
+    set_texts(lease, holder->label, holder->label_length, holder->value, holder->value_length);
+}
+
+/* Sends the question on its way, or into the queue. */
+static void start(struct lease *lease, enum store_verb verb, int64_t now_us)
+{
+    struct lock *lock = lease->lock;
+    if (verb == STORE_ACQUIRE && lease->wait_until_us != 0) {
+        queue_push(lease->keeper, lock, lease);
+        wheel_set(lease->keeper->wheel, &lease->timer, lease->wait_until_us);
+        lock_ask(lock, now_us);
+    } else {
+        tenure_create(lock, lease, verb, false, now_us);
+    }
 }
 
 struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
-                           struct lease_holder *holder, int64_t now_us)
+                           struct lease_holder *holder, enum store_verb verb, int64_t now_us)
 {
-    struct lease *lease = memory_alloc(sizeof(*lease) + ask->label_length);
-    char *label = (char *)(lease + 1);
-    if (ask->label_length > 0) {
-        memcpy(label, ask->label, ask->label_length);
-    }
+    struct lease *lease = memory_alloc(sizeof(*lease));
     lease->keeper = keeper;
     lease->lock = lock_obtain(&keeper->locks, ask->key, ask->key_length);
-    LIST_INSERT_HEAD(&lease->lock->leases, lease, link);
+    lease->lock->leases++;
     lease->holder = holder;
-    lease->state = LEASE_ACQUIRING;
-    lease->token = id128_random();
+    lease->state = LEASE_WAITING;
+    lease->mode = ask->mode;
+    lease->limit = ask->limit;
+    lease->is_detached = ask->is_detached;
+    lease->may_be_retried = ask->may_be_retried;
+    lease->grace_ms = ask->grace_ms;
+    lease->lock_delay_ms = ask->lock_delay_ms;
+    lease->max_hold_ms = ask->max_hold_ms;
+    lease->ttl_ms = ask->ttl_ms;
+    lease->deadline_us = ask->deadline_us;
+    lease->wait_until_us = ask->wait_until_us;
+    lease->hold_until_us = CLOCK_NEVER;
+    lease->token = ask->token != NULL ? *ask->token : id128_random();
     timer_init(&lease->timer, on_timer);
-    operation_init(&lease->operation, keeper->store, keeper->wheel, on_operation_done);
-    lease->operation.deadline_us = ask->deadline_us;
-    lease->operation.op = (struct store_op){
-        .verb = STORE_ACQUIRE,
-        .key = lease->lock->key,
-        .key_length = ask->key_length,
-        .tenure = id128_random(),
-        .token = lease->token,
-        .label = label,
-        .label_length = ask->label_length,
-        .ttl_ms = ask->ttl_ms,
-    };
-    operation_start(&lease->operation, 0, now_us);
+    if (verb == STORE_ACQUIRE) {
+        set_texts(lease, ask->label, ask->label_length, ask->value, ask->value_length);
+    }
+    join_party(lease, ask->party);
+    start(lease, verb, now_us);
     return lease;
 }
 
 void lease_destroy(struct lease *lease)
 {
     struct keeper *keeper = lease->keeper;
+    struct lock *lock = lease->lock;
+    CHECK(lease->tenure == NULL);
+    CHECK(!lease->is_queued);
     wheel_clear(keeper->wheel, &lease->timer);
-    wheel_clear(keeper->wheel, &lease->operation.retry);
-    LIST_REMOVE(lease, link);
-    lock_discard_unused(&keeper->locks, lease->lock);
+    leave_party(lease);
+    memory_free(lease->text);
     memory_free(lease);
     keeper_dismiss(keeper);
-}
-
-void lease_renew_early(struct lease *lease, int64_t now_us)
-{
-    if (lease->state == LEASE_HELD && lease_is_valid(lease, now_us)) {
-        renew(lease, now_us);
-        arm(lease);
-    }
+    CHECK(lock->leases > 0);
+    lock->leases--;
+    lock_discard_unused(keeper, lock);
 }

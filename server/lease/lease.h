@@ -6,8 +6,8 @@
  *
  *   WAITING -> HELD <-> ORPHANED -> RELEASING -> gone
  *
- * What keeps it in the store is the tenure it was granted under (lease/tenure.h); the lease is valid
- * until its tenure's deadline, or until max_hold_ms after it was granted if that is earlier.
+ * What keeps it in the store is the tenure it was granted under (lease/tenure.h); the lease is
+ * valid until its tenure's deadline, or until max_hold_ms after it was granted if that is earlier.
  * Whoever decides anything compares the time then.
  */
 #ifndef HOLDFAST_LEASE_LEASE_H
@@ -23,13 +23,13 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define LEASE_KEY_MAX        512      /* bytes */
-#define LEASE_LABEL_MAX      128      /* bytes */
-#define LEASE_VALUE_MAX      4096     /* bytes */
-#define LEASE_TTL_MIN_MS     100      /* milliseconds */
-#define LEASE_TTL_MAX_MS     86400000 /* milliseconds: a day */
+#define LEASE_KEY_MAX         512      /* bytes */
+#define LEASE_LABEL_MAX       128      /* bytes */
+#define LEASE_VALUE_MAX       4096     /* bytes */
+#define LEASE_TTL_MIN_MS      100      /* milliseconds */
+#define LEASE_TTL_MAX_MS      86400000 /* milliseconds: a day */
 #define LEASE_DURATION_MAX_MS 86400000 /* waits, graces, delays, max_hold: a day */
-#define LEASE_LIMIT_MAX      1000000  /* holders of a SHARED lock */
+#define LEASE_LIMIT_MAX       1000000  /* holders of a SHARED lock */
 
 struct keeper;
 struct lease;
@@ -64,11 +64,15 @@ enum lease_loss {
     LEASE_LOSS_RESUMED,  /* somebody came with its token and resumed it here */
 };
 
+struct keeper_problem;
+
 struct lease_report {
     enum lease_event event;
     enum lease_loss loss;              /* LOST */
     size_t position;                   /* QUEUED: 1 is the next among the waiters of this server */
     const struct store_result *result; /* QUEUED, REFUSED; valid only during the callback */
+    const struct keeper_problem *problem; /* REFUSED, of a group: a later lock of it was refused
+                                             before anything was asked; else NULL */
 };
 
 /* Who a lease reports to; embedded in the service's binding. Never called from inside a keeper_ or
@@ -86,13 +90,13 @@ struct lease_ask {
     const char *label;
     size_t label_length; /* 0 to LEASE_LABEL_MAX */
     const char *value;
-    size_t value_length; /* 0 to LEASE_VALUE_MAX */
-    enum store_mode mode; /* EXCLUSIVE or SHARED */
-    uint32_t limit;       /* SHARED: at most so many holders, up to LEASE_LIMIT_MAX; 0: no limit */
-    int64_t ttl_ms;       /* LEASE_TTL_MIN_MS to LEASE_TTL_MAX_MS */
+    size_t value_length;   /* 0 to LEASE_VALUE_MAX */
+    enum store_mode mode;  /* EXCLUSIVE or SHARED */
+    uint32_t limit;        /* SHARED: at most so many holders, up to LEASE_LIMIT_MAX; 0: no limit */
+    int64_t ttl_ms;        /* LEASE_TTL_MIN_MS to LEASE_TTL_MAX_MS */
     int64_t wait_until_us; /* refused with BUSY if not granted by then; 0: does not wait at all */
-    int64_t deadline_us;  /* nobody waits for the answer after this; CLOCK_NEVER for none */
-    uint32_t grace_ms;    /* see lease_abandon; up to LEASE_DURATION_MAX_MS, like these: */
+    int64_t deadline_us;   /* nobody waits for the answer after this; CLOCK_NEVER for none */
+    uint32_t grace_ms;     /* see lease_abandon; up to LEASE_DURATION_MAX_MS, like these: */
     uint32_t lock_delay_ms; /* after an unclean loss the lock stays closed that long */
     uint32_t max_hold_ms;   /* lost after that long at the latest; 0: no such bound */
     bool is_detached; /* bound to nothing but its ttl: GRANTED is the last the holder hears, and the
@@ -114,10 +118,10 @@ int64_t lease_deadline_us(const struct lease *lease);
 /* Whether the lease is held and its deadline is still ahead. */
 bool lease_is_valid(const struct lease *lease, int64_t now_us);
 
-/* Gives a held lease back. Must be HELD. The holder hears RELEASED when the next waiter here has it,
- * or the store has confirmed it, or the lock must have run out by itself; or LOST if the store says
- * that it was lost before: TAKEN while it should still have been ours, EXPIRED if its deadline had
- * passed when this was called. An earlier command that lost its answer may still run after the
+/* Gives a held lease back. Must be HELD. The holder hears RELEASED when the next waiter here has
+ * it, or the store has confirmed it, or the lock must have run out by itself; or LOST if the store
+ * says that it was lost before: TAKEN while it should still have been ours, EXPIRED if its deadline
+ * had passed when this was called. An earlier command that lost its answer may still run after the
  * release and close the lock again; that is undone once it must have run, STORE_LATE_US after it
  * was sent. */
 void lease_release(struct lease *lease, int64_t now_us);
@@ -146,8 +150,8 @@ enum lease_state lease_state(const struct lease *lease);
 enum store_mode lease_mode(const struct lease *lease);
 uint32_t lease_limit(const struct lease *lease);
 int64_t lease_ttl_ms(const struct lease *lease);
-uint64_t lease_fence(const struct lease *lease);    /* 0 until granted */
-int64_t lease_since_ms(const struct lease *lease);  /* since 1970, by the store; 0 until granted */
+uint64_t lease_fence(const struct lease *lease);   /* 0 until granted */
+int64_t lease_since_ms(const struct lease *lease); /* since 1970, by the store; 0 until granted */
 const struct id128 *lease_token(const struct lease *lease);
 struct lease_holder *lease_holder(const struct lease *lease); /* NULL when ORPHANED */
 struct lease_party *lease_party(const struct lease *lease);   /* NULL when unknown */

@@ -17,10 +17,25 @@ static int64_t later(int64_t a_us, int64_t b_us)
     return a_us > b_us ? a_us : b_us;
 }
 
-/* How long a key may live by our clock once it is set: the store's may run 1 % slower. */
-static int64_t longest_life_us(int64_t ttl_ms)
+/* How long something may live by our clock once it is set: the store's may run 1 % slower. */
+static int64_t longest_us(int64_t life_ms)
 {
-    return ttl_ms * US_PER_MS + ttl_ms * US_PER_MS / 100;
+    return life_ms * US_PER_MS + life_ms * US_PER_MS / 100;
+}
+
+/* How long what the operation sets may be in force. */
+static int64_t life_us(const struct store_op *op)
+{
+    return longest_us(op->ttl_ms + op->lock_delay_ms);
+}
+
+/* How long a queue entry may stand, and what it is given afterwards. */
+static int64_t queue_life_us(int64_t remaining_us)
+{
+    const int64_t most_us = STORE_QUEUE_LIFE_MAX_MS * US_PER_MS;
+    const bool is_bounded = remaining_us >= 0 && remaining_us < most_us;
+    return longest_us(STORE_QUEUE_LINGER_MS + STORE_GRANT_MS) +
+           (is_bounded ? remaining_us : longest_us(STORE_QUEUE_LIFE_MAX_MS));
 }
 
 /* A store that refuses is not asked faster than it helps the lease. */
@@ -31,7 +46,18 @@ static int64_t pause_us(int64_t ttl_ms)
 
 static bool takes_hold(enum store_verb verb)
 {
-    return verb == STORE_ACQUIRE || verb == STORE_RENEW;
+    return verb == STORE_ACQUIRE || verb == STORE_RENEW || verb == STORE_RESUME;
+}
+
+static bool queues(const struct store_op *op)
+{
+    return op->verb == STORE_ACQUIRE && op->wants_queue;
+}
+
+/* Whether it goes on by itself however long the store is away. */
+static bool is_patient(const struct store_op *op)
+{
+    return op->verb == STORE_RENEW || op->verb == STORE_RELEASE || queues(op);
 }
 
 /* Whether this ends when what was sent must have lapsed, rather than at the deadline. */
@@ -72,7 +98,7 @@ static int64_t give_up_us(const struct operation *operation, int64_t now_us)
     if (operation->is_unsettled || operation->is_undoing) {
         return CLOCK_NEVER;
     }
-    if (operation->op.verb == STORE_RENEW || operation->op.verb == STORE_RELEASE) {
+    if (is_patient(&operation->op)) {
         return operation->deadline_us;
     }
     return earlier(operation->deadline_us, now_us + OPERATION_PATIENCE_US);
@@ -81,6 +107,9 @@ static int64_t give_up_us(const struct operation *operation, int64_t now_us)
 static void submit(struct operation *operation, int64_t now_us)
 {
     operation->op.give_up_us = give_up_us(operation, now_us);
+    if (operation->op.verb == STORE_RELEASE) {
+        operation->op.wants_queue = operation->may_be_queued;
+    }
     wheel_set(operation->wheel, &operation->retry,
               ends_by_lapse(operation) ? operation->lapses_us : CLOCK_NEVER);
     store_submit(operation->store, &operation->op, now_us);
@@ -129,32 +158,67 @@ static void on_retry(struct timer *timer, int64_t now_us)
     ask_again(operation, now_us, "the store could not be reached in time", now_us);
 }
 
+/* The lock is not ours now; only what has yet to run could make it so again. */
+static void note_not_ours(struct operation *operation, int64_t now_us)
+{
+    const bool has_strays = now_us < operation->strays_us;
+    operation->lapses_us = has_strays ? operation->strays_us + life_us(&operation->op) : 0;
+    operation->may_be_queued = operation->may_be_queued && has_strays;
+}
+
+static void note_unknown(struct operation *operation, const struct store_result *result)
+{
+    operation->is_unsettled = true;
+    if (takes_hold(operation->op.verb)) {
+        const int64_t runs_us = result->sent_us + STORE_LATE_US;
+        int64_t lapses_us = runs_us + life_us(&operation->op);
+        if (queues(&operation->op)) {
+            operation->may_be_queued = true;
+            lapses_us += queue_life_us(-1);
+        }
+        operation->strays_us = later(operation->strays_us, runs_us);
+        operation->lapses_us = later(operation->lapses_us, lapses_us);
+    }
+}
+
 /* Keeps account of what may be in force, from every answer. */
 static void note(struct operation *operation, const struct store_result *result, int64_t now_us)
 {
-    const int64_t life_us = longest_life_us(operation->op.ttl_ms);
     if (operation->op.verb == STORE_INSPECT) {
         return;
     }
-    if (result->code == STORE_UNKNOWN) {
-        operation->is_unsettled = true;
+    switch (result->code) {
+    case STORE_UNKNOWN:
+        note_unknown(operation, result);
+        break;
+    case STORE_OK:
         if (takes_hold(operation->op.verb)) {
-            operation->strays_us = later(operation->strays_us, result->sent_us + STORE_LATE_US);
-            operation->lapses_us =
-                later(operation->lapses_us, result->sent_us + STORE_LATE_US + life_us);
+            const int64_t lapses_us = result->sent_us + STORE_LATE_US + life_us(&operation->op);
+            operation->lapses_us = later(operation->lapses_us, lapses_us);
+            operation->may_be_queued = operation->may_be_queued && now_us < operation->strays_us;
+        } else {
+            note_not_ours(operation, now_us);
         }
-        return;
-    }
-    if (result->code == STORE_OK && takes_hold(operation->op.verb)) {
+        break;
+    case STORE_BUSY:
+        if (!operation->may_be_queued) { /* an entry made before may stand for all that */
+            note_not_ours(operation, now_us);
+        }
+        break;
+    case STORE_NOT_HELD:
+    case STORE_WRONG_TYPE:
+        note_not_ours(operation, now_us);
+        break;
+    case STORE_QUEUED:
+        operation->may_be_queued = true;
         operation->lapses_us =
-            later(operation->lapses_us, result->sent_us + STORE_LATE_US + life_us);
-        return;
-    }
-    if (result->code == STORE_OK || result->code == STORE_BUSY || result->code == STORE_NOT_HELD ||
-        result->code == STORE_WRONG_TYPE) {
-        /* Not ours now; only what has yet to run could make it so again. */
-        const bool has_strays = now_us < operation->strays_us;
-        operation->lapses_us = has_strays ? operation->strays_us + life_us : 0;
+            later(operation->lapses_us,
+                  now_us + life_us(&operation->op) + queue_life_us(result->holder.remaining_us));
+        break;
+    case STORE_RECOVERING:
+    case STORE_EXPIRED:
+    case STORE_UNAVAILABLE:
+        break;
     }
 }
 
@@ -181,6 +245,7 @@ static void on_answer(struct store_op *op, const struct store_result *result, in
     switch (result->code) {
     case STORE_OK:
     case STORE_BUSY:
+    case STORE_QUEUED:
     case STORE_NOT_HELD:
     case STORE_WRONG_TYPE:
         settle(operation, result, now_us);
@@ -194,7 +259,7 @@ static void on_answer(struct store_op *op, const struct store_result *result, in
         ask_again(operation, now_us, "the store could not be reached in time", now_us);
         break;
     case STORE_UNAVAILABLE:
-        if (operation->is_unsettled || op->verb == STORE_RENEW || op->verb == STORE_RELEASE) {
+        if (operation->is_unsettled || is_patient(op)) {
             ask_again(operation, now_us + pause_us(op->ttl_ms), result->detail, now_us);
         } else {
             finish(operation, result, now_us);

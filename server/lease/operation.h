@@ -5,12 +5,13 @@
  * reported as not having happened: an unknown outcome is settled by running the same idempotent
  * operation again, until the store answers or until nothing that was sent can still be in force.
  *
- *   OK, BUSY, NOT_HELD, WRONG_TYPE  settled; passed on
+ *   OK, BUSY, QUEUED, NOT_HELD,     settled; passed on
+ *   WRONG_TYPE
  *   EXPIRED                         asked again at once
  *   RECOVERING                      asked again when the window ends
  *   UNKNOWN                         asked again at once (the store waits until it can be reached)
- *   UNAVAILABLE                     RENEW, RELEASE, or an unsettled operation: asked again after
- *                                   OPERATION_RETRY_US; else passed on
+ *   UNAVAILABLE                     RENEW, RELEASE, an ACQUIRE that queues, or an unsettled
+ *                                   operation: asked again after OPERATION_RETRY_US; else passed on
  *
  * An operation is unsettled once an answer of it was UNKNOWN. One that is not ends with UNAVAILABLE
  * once deadline_us has passed. An unsettled one, and any RELEASE, ends when the last thing sent
@@ -31,7 +32,8 @@
 #define OPERATION_RETRY_US     ((int64_t)50000)   /* or a hundredth of the ttl, */
 #define OPERATION_RETRY_MAX_US ((int64_t)1000000) /* up to this */
 
-/* How long an ACQUIRE or INSPECT waits for a store that is away before it ends with UNAVAILABLE. */
+/* How long an ACQUIRE that does not queue, a RESUME or an INSPECT waits for a store that is away
+ * before it ends with UNAVAILABLE. */
 #define OPERATION_PATIENCE_US ((int64_t)1000000)
 
 struct operation;
@@ -42,7 +44,8 @@ typedef void operation_done_fn(struct operation *operation, const struct store_r
                                int64_t now_us);
 
 struct operation {
-    struct store_op op;  /* fill in before operation_start; see store.h */
+    struct store_op op;  /* fill in before operation_start; see store.h. wants_queue of a RELEASE
+                            is filled in here */
     int64_t deadline_us; /* nobody waits for the answer after this; CLOCK_NEVER for none */
     operation_done_fn *on_done;
 
@@ -54,9 +57,10 @@ struct operation {
     int64_t strays_us;  /* the last moment at which something sent and unanswered may run; 0: none
                          */
     bool is_running;
-    bool is_unsettled; /* an attempt since the start has an unknown outcome */
-    bool is_stopping;  /* the answer under way is the last */
-    bool is_undoing;   /* started by operation_undo */
+    bool is_unsettled;  /* an attempt since the start has an unknown outcome */
+    bool is_stopping;   /* the answer under way is the last */
+    bool is_undoing;    /* started by operation_undo */
+    bool may_be_queued; /* an ACQUIRE may have left our entry in the queue */
 };
 
 /* Prepares an idle operation with no trace of earlier ones. `op` is the caller's to fill in. */
@@ -75,9 +79,9 @@ bool operation_is_running(const struct operation *operation);
  * Harmless on an idle one (true). */
 NODISCARD bool operation_stop(struct operation *operation);
 
-/* Makes sure that nothing which an idle ACQUIRE, RENEW or RELEASE may have left stays in force:
- * releases at once, again when the last unanswered attempt must have run, and calls on_done when
- * that is settled. False: nothing is in force, nothing was started. */
+/* Makes sure that nothing which an idle ACQUIRE, RENEW, RESUME or RELEASE may have left stays in
+ * force: releases at once, again when the last unanswered attempt must have run, and calls on_done
+ * when that is settled. False: nothing is in force, nothing was started. */
 NODISCARD bool operation_undo(struct operation *operation, int64_t now_us);
 
 /* The last moment at which what this operation sent may be in force; 0 when nothing is. Valid in

@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 
 struct lease;
+struct lease_ask;
 struct lock;
 
 LIST_HEAD(party_wait_list, lease);
@@ -23,8 +24,10 @@ LIST_HEAD(party_wait_list, lease);
 /* Embedded in a session. */
 struct lease_party {
     const char *name; /* for people: "127.0.0.1:51234"; must outlive the party */
-    struct party_wait_list waits; /* its leases that wait; the lease core's */
-    uint64_t visit;               /* the lease core's */
+    /* The lease core's: */
+    size_t leases;                /* all of them */
+    struct party_wait_list waits; /* those that wait in queues */
+    uint64_t visit;               /* the last search that came by */
 };
 
 /* A party that waits for nothing. */
@@ -33,9 +36,10 @@ void party_init(struct lease_party *party, const char *name);
 /* Nothing may wait for it any more. */
 void party_release(struct lease_party *party);
 
-/* Whether `party` would wait for itself through others if it waited for `lock`; then `text` spells
- * the circle out. Looks at a bounded number of leases; a circle beyond that is not found. */
-NODISCARD bool party_would_deadlock(struct lease_party *party, const struct lock *lock, char *text,
-                                    size_t size);
+/* Whether `party` would wait for itself through others if it waited for `lock` as `ask` says; then
+ * `text` spells the circle out. Looks at a bounded number of leases and links; a circle beyond that
+ * is not found. */
+NODISCARD bool party_would_deadlock(struct lease_party *party, const struct lock *lock,
+                                    const struct lease_ask *ask, char *text, size_t size);
 
 #endif

@@ -115,8 +115,8 @@ struct store_op {
     size_t key_length;
     struct id128 tenure; /* what the store compares */
     struct id128 token;
-    uint64_t fence;       /* RENEW: what to write or re-create with; 0: not known, then it never is */
-    int64_t since_ms;     /* RENEW: likewise */
+    uint64_t fence;   /* RENEW: what to write or re-create with; 0: not known, then it never is */
+    int64_t since_ms; /* RENEW: likewise */
     uint32_t fence_block; /* ACQUIRE, RENEW: how many fences to reserve; EXCLUSIVE only */
     uint32_t limit;       /* ACQUIRE, SHARED: at most so many holders; 0: any number */
     bool wants_queue;     /* ACQUIRE: queue up if it is not to be had. RELEASE: we may have */
@@ -127,7 +127,7 @@ struct store_op {
     int64_t ttl_ms;
     uint32_t lock_delay_ms; /* the key outlives the ttl by this much; RELEASE: close the lock for
                                so long instead of freeing it */
-    int64_t give_up_us; /* not sent by then: answered STORE_UNAVAILABLE; CLOCK_NEVER to wait */
+    int64_t give_up_us;     /* not sent by then: answered STORE_UNAVAILABLE; CLOCK_NEVER to wait */
     store_done_fn *on_done;
 };
 

@@ -55,6 +55,9 @@ struct conn {
     struct pending pending[CONN_COMMANDS_MAX]; /* a ring, oldest at `first` */
     size_t first;
     size_t count;
+
+    conn_reply_fn *on_push; /* not NULL: the connection listens */
+    void *push_user;
 };
 
 static void keep_reason(struct conn *conn, const char *reason)
@@ -206,6 +209,30 @@ static bool is_unasked(const struct conn *conn)
     return size == 1 && byte != '-';
 }
 
+/* hiredis' own way with subscriptions aborts the process, or gives replies to the wrong callback,
+ * depending on its version; so its reader is used, and nothing else of it. */
+static void read_pushes(struct conn *conn)
+{
+    if (redisBufferRead(&conn->context->c) != REDIS_OK) {
+        conn_fail(conn, conn->context->c.errstr);
+        return;
+    }
+    int64_t now_us = loop_update_now_us(conn->loop);
+    while (conn->context != NULL) {
+        void *reply = NULL;
+        redisReader *reader = conn->context->c.reader;
+        if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
+            conn_fail(conn, reader->errstr);
+            return;
+        }
+        if (reply == NULL) {
+            return;
+        }
+        conn->on_push(conn->push_user, reply, now_us);
+        freeReplyObject(reply);
+    }
+}
+
 static void run_read(struct task *task)
 {
     struct conn *conn = CONTAINER_OF(task, struct conn, read_task);
@@ -213,11 +240,13 @@ static void run_read(struct task *task)
         run_connect(&conn->connect_task);
         return;
     }
-    if (conn->count == 0 && is_unasked(conn)) {
+    if (conn->on_push != NULL) {
+        read_pushes(conn);
+    } else if (conn->count == 0 && is_unasked(conn)) {
         conn_fail(conn, "Redis sent a reply to nothing");
-        return;
+    } else {
+        redisAsyncHandleRead(conn->context);
     }
-    redisAsyncHandleRead(conn->context);
     if (conn->context != NULL && conn->context->c.reader->len > REPLY_BUFFER_MAX) {
         conn_fail(conn, "Redis sent a reply that is too long");
     }
@@ -343,6 +372,7 @@ void conn_connect(struct conn *conn, const struct conn_address *address, int64_t
     conn->connect_timeout_us = timeout_us;
     conn->connect_due_us = loop_now_us(conn->loop) + timeout_us;
     conn->reply_timeout_us = timeout_us;
+    conn->on_push = NULL;
     conn->state = CONN_CONNECTING;
     redisAsyncContext *context = address->socket_path != NULL
                                      ? redisAsyncConnectUnix(address->socket_path)
@@ -368,12 +398,25 @@ void conn_set_reply_timeout(struct conn *conn, int64_t timeout_us)
     set_timer(conn);
 }
 
+void conn_listen(struct conn *conn, conn_reply_fn *on_push, void *user)
+{
+    CHECK(conn->state == CONN_OPEN);
+    CHECK(conn->count == 0);
+    conn->on_push = on_push;
+    conn->push_user = user;
+}
+
 bool conn_send(struct conn *conn, const struct conn_command *command, int64_t now_us)
 {
     if (conn->state != CONN_OPEN || conn->count == CONN_COMMANDS_MAX) {
         return false;
     }
     /* hiredis 0.14 takes the arguments without const, and does not write to them. */
+    if (conn->on_push != NULL) {
+        return redisAppendCommandArgv(&conn->context->c, (int)command->count,
+                                      (const char **)command->arguments,
+                                      command->lengths) == REDIS_OK;
+    }
     int status = redisAsyncCommandArgv(conn->context, on_reply, conn, (int)command->count,
                                        (const char **)command->arguments, command->lengths);
     if (status != REDIS_OK) {

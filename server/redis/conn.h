@@ -64,6 +64,11 @@ void conn_connect(struct conn *conn, const struct conn_address *address, int64_t
 /* From now on a command whose reply does not come within `timeout_us` ends the connection. */
 void conn_set_reply_timeout(struct conn *conn, int64_t timeout_us);
 
+/* From now on whatever Redis says goes to `on_push`, as on a connection that is subscribed.
+ * conn_send sends without waiting for a reply: its command's on_reply is not called. The connection
+ * must be open and no command await its reply. Ends with the connection. */
+void conn_listen(struct conn *conn, conn_reply_fn *on_push, void *user);
+
 /* Queues a command; its reply time counts from `now_us`. Call in FLUSH, then conn_flush. False
  * when the connection is not open or too many commands await their replies: never sent. */
 NODISCARD bool conn_send(struct conn *conn, const struct conn_command *command, int64_t now_us);
@@ -71,8 +76,8 @@ NODISCARD bool conn_send(struct conn *conn, const struct conn_command *command, 
 /* Writes what was queued. */
 void conn_flush(struct conn *conn);
 
-/* Ends the connection for the given reason. May be called from an on_reply. Harmless when it is
- * closed already. */
+/* Ends the connection for the given reason. May be called from an on_reply or on_push. Harmless
+ * when it is closed already. */
 void conn_fail(struct conn *conn, const char *reason);
 
 bool conn_is_open(const struct conn *conn);

@@ -46,6 +46,7 @@ struct link {
     struct task speak;   /* FLUSH: the greeting or a probe */
     int64_t backoff_us;  /* before jitter */
     bool is_outage_told; /* the log tells of an end only if it told of the beginning */
+    bool is_subscribed;  /* since link_confirm */
     struct repeat repeat;
     char address_text[ADDRESS_TEXT_SIZE];
     char problem[PROBLEM_SIZE];
@@ -68,6 +69,11 @@ static void wait_and_retry(struct link *link)
     }
 }
 
+static bool is_listening(const struct link *link)
+{
+    return link->listener.on_push != NULL;
+}
+
 static void tell_down(struct link *link, const char *reason)
 {
     bool was_up = link->state == LINK_UP;
@@ -76,6 +82,13 @@ static void tell_down(struct link *link, const char *reason)
         return;
     }
     link->is_outage_told = true;
+    if (is_listening(link)) {
+        LOG_WARN("redis.unsubscribed",
+                 LOG_MESSAGE("no messages from Redis: who waits here is not told that a lock is "
+                             "free"),
+                 LOG_TEXT("address", link->address_text), LOG_TEXT("reason", reason));
+        return;
+    }
     LOG_WARN(was_up ? "redis.down" : "redis.unreachable",
              LOG_MESSAGE(was_up ? "lost the connection to Redis" : "cannot connect to Redis"),
              LOG_TEXT("address", link->address_text), LOG_TEXT("reason", reason));
@@ -97,6 +110,16 @@ static void tell_up(struct link *link)
                  LOG_TEXT("address", link->address_text),
                  LOG_TEXT("maxmemory_policy", info->maxmemory_policy));
     }
+}
+
+static void tell_subscribed(struct link *link)
+{
+    if (!link->is_outage_told) {
+        return;
+    }
+    link->is_outage_told = false;
+    LOG_INFO("redis.subscribed", LOG_MESSAGE("hears messages from Redis"),
+             LOG_TEXT("address", link->address_text));
 }
 
 static void connect_next(struct link *link)
@@ -181,9 +204,14 @@ static void on_due(struct timer *timer, int64_t now_us)
 static void become_up(struct link *link, int64_t now_us)
 {
     link->state = LINK_UP;
-    link->metrics->redis_connects++;
-    set_timer(link, PROBE_INTERVAL_US);
-    tell_up(link);
+    if (is_listening(link)) {
+        link->is_subscribed = false;
+        conn_listen(link->conn, link->listener.on_push, link->listener.user);
+    } else {
+        link->metrics->redis_connects++;
+        set_timer(link, PROBE_INTERVAL_US);
+        tell_up(link);
+    }
     link->listener.on_up(link->listener.user, now_us);
 }
 
@@ -191,6 +219,11 @@ static void become_up(struct link *link, int64_t now_us)
 static void confirm(struct link *link)
 {
     link->backoff_us = BACKOFF_MIN_US;
+    if (is_listening(link) && !link->is_subscribed) {
+        link->is_subscribed = true;
+        link->metrics->redis_subscribes++;
+        tell_subscribed(link);
+    }
 }
 
 static void on_greeting(void *user, const struct redisReply *reply, int64_t now_us)
@@ -276,7 +309,7 @@ static void speak(struct task *task)
         greet(link);
     } else if (link->state == LINK_GREETING) {
         send_step(link, HANDSHAKE_TIME, NULL, on_greeting);
-    } else if (link->state == LINK_UP) {
+    } else if (link->state == LINK_UP && !is_listening(link)) {
         set_timer(link, PROBE_INTERVAL_US);
         if (conn_pending(link->conn) == 0) {
             send_step(link, HANDSHAKE_TIME, NULL, on_probe);
@@ -305,7 +338,11 @@ static void on_closed(void *user, const char *reason, int64_t now_us)
     }
     fail_attempt(link, reason);
     if (was_up) {
-        link->metrics->redis_disconnects++;
+        if (!is_listening(link)) {
+            link->metrics->redis_disconnects++;
+        } else if (link->is_subscribed) {
+            link->metrics->redis_unsubscribes++;
+        }
         link->listener.on_down(link->listener.user, now_us);
     }
 }

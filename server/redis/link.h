@@ -35,6 +35,9 @@ struct link_listener {
     void (*on_up)(void *user, int64_t now_us);
     /* After on_up: no reply will come for what was sent. */
     void (*on_down)(void *user, int64_t now_us);
+    /* NULL for a link that carries commands. Otherwise it carries messages: while it is up it
+     * listens (see conn_listen), and it counts as subscribed from link_confirm on. */
+    conn_reply_fn *on_push;
     void *user;
 };
 
@@ -60,10 +63,10 @@ struct redis_clock *link_clock(struct link *link);
 NODISCARD bool link_send(struct link *link, const struct conn_command *command, int64_t now_us);
 void link_flush(struct link *link);
 
-/* The server did what was asked of it: the next pause is short again. */
+/* The server did what was asked of it: the next pause is short again. May be repeated. */
 void link_confirm(struct link *link);
 
-/* Gives the connection up. May be called from a reply's callback. */
+/* Gives the connection up. May be called from the callback of a reply or a push. */
 void link_fail(struct link *link, const char *reason);
 
 /* Ends the pause before the next attempt, if it is on. */

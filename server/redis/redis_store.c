@@ -11,8 +11,10 @@
 #include "base/memory.h"
 #include "redis/batch.h"
 #include "redis/error.h"
+#include "redis/hints.h"
 #include "redis/link.h"
 #include "redis/repeat.h"
+#include "redis/scan.h"
 #include "redis/script.h"
 
 #define FLIGHTS_MAX 2
@@ -23,8 +25,14 @@
 
 /* How often, in one recovery window, the store asks whether Redis has forgotten: everybody must
  * have renewed before it ends. */
-#define WATCHES_PER_WINDOW 4
-#define WATCH_MIN_US       (10 * CLOCK_US_PER_MS)
+#define LOOKS_PER_WINDOW 4
+#define LOOK_MIN_US      (10 * CLOCK_US_PER_MS)
+
+/* A walk through what waits takes less than a tenth of the pause after it. */
+#define GIVE_UPS_PER_US 2
+
+/* How often Redis is asked at least to go on telling of watched locks. */
+#define WATCH_REFRESH_US (3 * CLOCK_US_PER_S)
 
 /* In op->queued_us: no longer waits to be sent, but to be told so. */
 #define GIVEN_UP CLOCK_NEVER
@@ -41,6 +49,9 @@ struct flight {
     struct redis_store *store;
     enum flight_state state;
     int64_t sent_us;
+    int64_t not_after_us; /* by Redis' clock */
+    bool is_watching;     /* it asked Redis to tell of watched locks */
+    bool is_deaf;         /* an ACQUIRE went without its wish to queue */
     struct batch batch;
 };
 
@@ -50,11 +61,13 @@ enum queue { QUEUE_RENEW, QUEUE_RELEASE, QUEUE_OTHER, QUEUES };
 struct redis_store {
     struct store port;
     struct redis_store_config config;
+    size_t prefix_length;
     struct loop *loop;
     struct metrics *metrics;
     struct link *link;
     struct script script;
     struct store_op_list queues[QUEUES];
+    size_t impatient[QUEUES];      /* how many have a give_up_us */
     struct store_op_list given_up; /* to be answered UNAVAILABLE */
     int64_t operations;            /* submitted and not answered */
     int64_t ack_timeout_us;
@@ -63,13 +76,20 @@ struct redis_store {
     struct task flush;          /* FLUSH: send what waits */
     struct task settle;         /* WORK: answer what no reply answers */
     struct timer give_up;       /* at the earliest give_up_us, or before */
-    struct timer watch;         /* to ask whether Redis has forgotten */
-    bool is_watch_due;          /* an empty batch is to be sent */
-    int64_t window_until_us;    /* the recovery window that everybody has been told of ends */
+    bool is_give_up_due;
+    int64_t give_up_from_us; /* not looked for before */
+    struct timer look;       /* to ask whether Redis has forgotten */
+    bool is_empty_due;       /* an empty batch is to be sent */
+    int64_t window_until_us; /* the recovery window that everybody has been told of ends */
     bool expects_new;
     int64_t recovery_window_us; /* for the next batch */
     int64_t logged_until_us;    /* the recovery window that the log tells of ends */
     struct repeat repeat;
+
+    struct scanner *scanner;
+    struct hints *hints;
+    struct timer refresh; /* to have Redis go on telling of watched locks */
+    bool is_refresh_due;  /* by the next batch, whatever it carries */
 };
 
 static enum queue queue_of(enum store_verb verb)
@@ -80,6 +100,7 @@ static enum queue queue_of(enum store_verb verb)
     case STORE_RELEASE:
         return QUEUE_RELEASE;
     case STORE_ACQUIRE:
+    case STORE_RESUME:
     case STORE_INSPECT:
         break;
     }
@@ -94,8 +115,36 @@ static void count_operations(struct redis_store *store, int64_t change)
 
 static void watch_give_up(struct redis_store *store, const struct store_op *op)
 {
-    if (op->give_up_us < store->give_up.due_us) {
-        wheel_set(loop_wheel(store->loop), &store->give_up, op->give_up_us);
+    int64_t due_us = op->give_up_us;
+    if (due_us < store->give_up_from_us) {
+        due_us = store->give_up_from_us;
+    }
+    if (due_us < store->give_up.due_us) {
+        wheel_set(loop_wheel(store->loop), &store->give_up, due_us);
+    }
+}
+
+static void enqueue(struct redis_store *store, struct store_op *op, bool is_in_front)
+{
+    enum queue queue = queue_of(op->verb);
+    op->state = STORE_OP_QUEUED;
+    if (is_in_front) {
+        TAILQ_INSERT_HEAD(&store->queues[queue], op, link);
+    } else {
+        TAILQ_INSERT_TAIL(&store->queues[queue], op, link);
+    }
+    if (op->give_up_us != CLOCK_NEVER) {
+        store->impatient[queue]++;
+        watch_give_up(store, op);
+    }
+}
+
+static void dequeue(struct redis_store *store, struct store_op *op)
+{
+    enum queue queue = queue_of(op->verb);
+    TAILQ_REMOVE(&store->queues[queue], op, link);
+    if (op->give_up_us != CLOCK_NEVER) {
+        store->impatient[queue]--;
     }
 }
 
@@ -111,9 +160,16 @@ static void answer(struct redis_store *store, struct store_op *op,
 /* Puts an operation that was certainly not done back in front of its queue. */
 static void requeue(struct redis_store *store, struct store_op *op)
 {
-    op->state = STORE_OP_QUEUED;
-    TAILQ_INSERT_HEAD(&store->queues[queue_of(op->verb)], op, link);
-    watch_give_up(store, op);
+    enqueue(store, op, true);
+}
+
+/* What waits is to be told that it waited too long. */
+static void give_up(struct redis_store *store, struct store_op *op)
+{
+    dequeue(store, op);
+    op->queued_us = GIVEN_UP;
+    TAILQ_INSERT_TAIL(&store->given_up, op, link);
+    loop_post(store->loop, LOOP_WORK, &store->settle);
 }
 
 static void requeue_flight(struct redis_store *store, struct flight *flight)
@@ -210,16 +266,20 @@ static const char *take_results(struct redis_store *store, struct flight *flight
         answer(store, flight->batch.ops[i], result, now_us);
     }
     flight->state = FLIGHT_IDLE;
+    /* They are owed it, and the last one may have come before these answers. */
+    if (flight->is_deaf) {
+        hints_tell(store->hints);
+    }
     return problem;
 }
 
-static void set_watch(struct redis_store *store, int64_t now_us)
+static void set_look(struct redis_store *store, int64_t now_us)
 {
     int64_t window_us = store->config.recovery_window_ms * CLOCK_US_PER_MS;
-    int64_t pause_us = window_us / WATCHES_PER_WINDOW;
+    int64_t pause_us = window_us / LOOKS_PER_WINDOW;
     if (window_us > 0) {
-        wheel_set(loop_wheel(store->loop), &store->watch,
-                  now_us + (pause_us > WATCH_MIN_US ? pause_us : WATCH_MIN_US));
+        wheel_set(loop_wheel(store->loop), &store->look,
+                  now_us + (pause_us > LOOK_MIN_US ? pause_us : LOOK_MIN_US));
     }
 }
 
@@ -235,15 +295,40 @@ static void take_window(struct redis_store *store, int64_t window_us, int64_t no
     if (listener != NULL) {
         listener->on_up(listener, now_us);
     }
+    if (hints_watch_us(store->hints) > 0) {
+        hints_tell(store->hints);
+    }
 }
 
-static void on_watch(struct timer *timer, int64_t now_us)
+static void refresh_watches(struct redis_store *store)
 {
-    struct redis_store *store = CONTAINER_OF(timer, struct redis_store, watch);
+    store->is_refresh_due = true;
+    loop_post(store->loop, LOOP_FLUSH, &store->flush);
+}
+
+static void on_refresh(struct timer *timer, int64_t now_us)
+{
+    (void)now_us;
+    struct redis_store *store = CONTAINER_OF(timer, struct redis_store, refresh);
+    if (hints_watch_us(store->hints) > 0) {
+        refresh_watches(store);
+    }
+}
+
+static void take_watching(struct redis_store *store, const struct flight *flight, int64_t now_us)
+{
+    if (flight->is_watching && store->answer.now_us <= flight->not_after_us) {
+        hints_watched(store->hints, flight->sent_us, now_us);
+    }
+}
+
+static void on_look(struct timer *timer, int64_t now_us)
+{
+    struct redis_store *store = CONTAINER_OF(timer, struct redis_store, look);
     const struct store_listener *listener = store->port.listener;
-    set_watch(store, now_us);
+    set_look(store, now_us);
     if (listener != NULL && listener->has_leases(listener)) {
-        store->is_watch_due = true;
+        store->is_empty_due = true;
         loop_post(store->loop, LOOP_FLUSH, &store->flush);
     }
 }
@@ -263,6 +348,7 @@ static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
     }
     redis_clock_observe(link_clock(store->link), store->answer.now_us, flight->sent_us, now_us);
     store->recovery_window_us = store->config.recovery_window_ms * CLOCK_US_PER_MS;
+    take_watching(store, flight, now_us);
     take_window(store, store->answer.window_us, now_us);
     const char *problem = take_results(store, flight, now_us);
     if (problem != NULL) {
@@ -272,7 +358,7 @@ static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
     link_confirm(store->link);
 }
 
-/* Fills the batch: renewals first, then releases. What is past its give_up_us stays behind. */
+/* Fills the batch: renewals first, then releases. */
 static void fill(struct redis_store *store, struct batch *batch, int64_t now_us)
 {
     for (int queue = 0; queue < QUEUES; queue++) {
@@ -280,12 +366,32 @@ static void fill(struct redis_store *store, struct batch *batch, int64_t now_us)
         while (op != NULL && batch->count < BATCH_OPERATIONS_MAX) {
             struct store_op *next = TAILQ_NEXT(op, link);
             if (op->give_up_us > now_us) {
-                TAILQ_REMOVE(&store->queues[queue], op, link);
+                dequeue(store, op);
                 op->state = STORE_OP_SENT;
                 batch_add(batch, op);
+            } else {
+                give_up(store, op);
             }
             op = next;
         }
+    }
+}
+
+/* While messages cannot be heard nobody is to queue: a lock given to us would go unnoticed. */
+static void encode(struct redis_store *store, struct flight *flight, const struct batch_call *call)
+{
+    struct batch *batch = &flight->batch;
+    bool is_hidden[BATCH_OPERATIONS_MAX] = {false};
+    bool is_heard = hints_are_heard(store->hints);
+    flight->is_deaf = false;
+    for (size_t i = 0; i < batch->count && !is_heard; i++) {
+        is_hidden[i] = batch->ops[i]->verb == STORE_ACQUIRE && batch->ops[i]->wants_queue;
+        flight->is_deaf = flight->is_deaf || is_hidden[i];
+        batch->ops[i]->wants_queue = batch->ops[i]->wants_queue && !is_hidden[i];
+    }
+    batch_encode(batch, call);
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->ops[i]->wants_queue = batch->ops[i]->wants_queue || is_hidden[i];
     }
 }
 
@@ -296,13 +402,15 @@ static bool send_flight(struct redis_store *store, struct flight *flight, int64_
         .script = &store->script,
         .is_in_full = flight->state == FLIGHT_AGAIN,
         .key_prefix = store->config.key_prefix,
-        .key_prefix_length = strlen(store->config.key_prefix),
+        .key_prefix_length = store->prefix_length,
         .run_id = link_run_id(store->link),
         .not_after_us =
             redis_clock_latest_us(link_clock(store->link), now_us) + store->ack_timeout_us,
         .recovery_window_us = store->recovery_window_us,
+        .server_id = hints_server_id(store->hints),
+        .watch_us = hints_watch_us(store->hints),
     };
-    batch_encode(&flight->batch, &call);
+    encode(store, flight, &call);
     struct conn_command command = {
         .arguments = flight->batch.arguments,
         .lengths = flight->batch.lengths,
@@ -317,6 +425,12 @@ static bool send_flight(struct redis_store *store, struct flight *flight, int64_
     }
     flight->state = FLIGHT_SENT;
     flight->sent_us = now_us;
+    flight->not_after_us = call.not_after_us;
+    flight->is_watching = call.watch_us > 0;
+    store->is_refresh_due = false;
+    if (flight->is_watching) {
+        wheel_set(loop_wheel(store->loop), &store->refresh, now_us + WATCH_REFRESH_US);
+    }
     store->metrics->redis_batches++;
     store->metrics->redis_operations += flight->batch.count;
     return true;
@@ -333,13 +447,13 @@ static void run_flush(struct task *task)
     for (size_t i = 0; i < FLIGHTS_MAX && is_taken; i++) {
         struct flight *flight = &store->flights[i];
         if (flight->state == FLIGHT_IDLE) {
-            bool is_watch = store->is_watch_due;
-            store->is_watch_due = false;
+            bool is_empty = store->is_empty_due;
+            store->is_empty_due = false;
             batch_clear(&flight->batch);
-            if (!is_watch) {
+            if (!is_empty) {
                 fill(store, &flight->batch, now_us);
             }
-            if (is_watch || flight->batch.count > 0) {
+            if (is_empty || store->is_refresh_due || flight->batch.count > 0) {
                 is_taken = send_flight(store, flight, now_us);
             }
         } else if (flight->state == FLIGHT_AGAIN) {
@@ -352,21 +466,26 @@ static void run_flush(struct task *task)
 /* Moves what is past its give_up_us out of the queues, and sets the timer for the next. */
 static void give_up_late(struct redis_store *store, int64_t now_us)
 {
-    wheel_clear(loop_wheel(store->loop), &store->give_up);
+    int64_t walked = 0;
+    int64_t next_us = CLOCK_NEVER;
     for (int queue = 0; queue < QUEUES; queue++) {
         struct store_op *op = TAILQ_FIRST(&store->queues[queue]);
-        while (op != NULL) {
+        while (op != NULL && store->impatient[queue] > 0) {
             struct store_op *next = TAILQ_NEXT(op, link);
+            walked++;
             if (op->give_up_us <= now_us) {
-                TAILQ_REMOVE(&store->queues[queue], op, link);
-                op->queued_us = GIVEN_UP;
-                TAILQ_INSERT_TAIL(&store->given_up, op, link);
-            } else {
-                watch_give_up(store, op);
+                give_up(store, op);
+            } else if (op->give_up_us < next_us) {
+                next_us = op->give_up_us;
             }
             op = next;
         }
     }
+    store->give_up_from_us = now_us + walked / GIVE_UPS_PER_US;
+    if (next_us < store->give_up_from_us) {
+        next_us = store->give_up_from_us;
+    }
+    wheel_set(loop_wheel(store->loop), &store->give_up, next_us);
 }
 
 static void answer_given_up(struct redis_store *store, int64_t now_us)
@@ -407,7 +526,10 @@ static void run_settle(struct task *task)
             answer_flight(store, flight, &result, now_us);
         }
     }
-    give_up_late(store, now_us);
+    if (store->is_give_up_due) {
+        store->is_give_up_due = false;
+        give_up_late(store, now_us);
+    }
     answer_given_up(store, now_us);
 }
 
@@ -415,6 +537,7 @@ static void on_give_up(struct timer *timer, int64_t now_us)
 {
     (void)now_us;
     struct redis_store *store = CONTAINER_OF(timer, struct redis_store, give_up);
+    store->is_give_up_due = true;
     loop_post(store->loop, LOOP_WORK, &store->settle);
 }
 
@@ -425,6 +548,8 @@ static void on_up(void *user, int64_t now_us)
     store->recovery_window_us = store->expects_new ? 0 : window_us;
     store->expects_new = false;
     repeat_init(&store->repeat);
+    hints_commands_up(store->hints);
+    store->is_refresh_due = hints_watch_us(store->hints) > 0;
     struct store_listener *listener = store->port.listener;
     if (listener != NULL) {
         listener->on_up(listener, now_us);
@@ -444,6 +569,7 @@ static void on_down(void *user, int64_t now_us)
             requeue_flight(store, flight);
         }
     }
+    scanner_down(store->scanner);
     loop_post(store->loop, LOOP_WORK, &store->settle);
 }
 
@@ -458,16 +584,15 @@ static void submit(struct store *port, struct store_op *op, int64_t now_us)
     CHECK(op->state == STORE_OP_IDLE);
     enum queue queue = queue_of(op->verb);
     count_operations(store, 1);
-    op->state = STORE_OP_QUEUED;
     if (queue == QUEUE_OTHER && store->operations > store->config.operations_max) {
+        op->state = STORE_OP_QUEUED;
         op->queued_us = GIVEN_UP;
         TAILQ_INSERT_TAIL(&store->given_up, op, link);
         loop_post(store->loop, LOOP_WORK, &store->settle);
         return;
     }
     op->queued_us = now_us;
-    TAILQ_INSERT_TAIL(&store->queues[queue], op, link);
-    watch_give_up(store, op);
+    enqueue(store, op, false);
     loop_post(store->loop, LOOP_FLUSH, &store->flush);
 }
 
@@ -481,14 +606,39 @@ static bool withdraw(struct store *port, struct store_op *op)
     if (op->queued_us == GIVEN_UP) {
         TAILQ_REMOVE(&store->given_up, op, link);
     } else {
-        TAILQ_REMOVE(&store->queues[queue_of(op->verb)], op, link);
+        dequeue(store, op);
     }
     op->state = STORE_OP_IDLE;
     count_operations(store, -1);
     return true;
 }
 
-static const struct store_vtable vtable = {.submit = submit, .withdraw = withdraw};
+static void watch(struct store *port, const char *key, size_t key_length)
+{
+    struct redis_store *store = store_of(port);
+    if (hints_watch_us(store->hints) == 0) {
+        refresh_watches(store);
+    }
+    hints_watch(store->hints, key, key_length);
+}
+
+static void unwatch(struct store *port, const char *key, size_t key_length)
+{
+    hints_unwatch(store_of(port)->hints, key, key_length);
+}
+
+static const struct store_vtable vtable = {
+    .submit = submit, .withdraw = withdraw, .watch = watch, .unwatch = unwatch};
+
+static void init_tasks(struct redis_store *store)
+{
+    task_init(&store->flush, run_flush);
+    task_init(&store->settle, run_settle);
+    timer_init(&store->give_up, on_give_up);
+    timer_init(&store->look, on_look);
+    timer_init(&store->refresh, on_refresh);
+    set_look(store, loop_now_us(store->loop));
+}
 
 struct redis_store *redis_store_create(const struct redis_store_config *config, struct loop *loop,
                                        struct metrics *metrics)
@@ -496,6 +646,7 @@ struct redis_store *redis_store_create(const struct redis_store_config *config, 
     struct redis_store *store = memory_alloc(sizeof(*store));
     store->port.vtable = &vtable;
     store->config = *config;
+    store->prefix_length = strlen(config->key_prefix);
     store->loop = loop;
     store->metrics = metrics;
     store->ack_timeout_us = config->ack_timeout_ms * CLOCK_US_PER_MS;
@@ -512,11 +663,7 @@ struct redis_store *redis_store_create(const struct redis_store_config *config, 
         store->flights[i].state = FLIGHT_IDLE;
         batch_init(&store->flights[i].batch);
     }
-    task_init(&store->flush, run_flush);
-    task_init(&store->settle, run_settle);
-    timer_init(&store->give_up, on_give_up);
-    timer_init(&store->watch, on_watch);
-    set_watch(store, loop_now_us(loop));
+    init_tasks(store);
     repeat_init(&store->repeat);
     struct link_config link_config = {
         .url = config->url,
@@ -529,16 +676,22 @@ struct redis_store *redis_store_create(const struct redis_store_config *config, 
     };
     struct link_listener listener = {.on_up = on_up, .on_down = on_down, .user = store};
     store->link = link_create(&link_config, &listener, loop, metrics);
+    store->scanner = scanner_create(store->link, config->key_prefix, loop);
+    store->hints =
+        hints_create(&link_config, &store->port, config->key_prefix, store->link, loop, metrics);
     return store;
 }
 
 void redis_store_destroy(struct redis_store *store)
 {
+    hints_destroy(store->hints);
+    scanner_destroy(store->scanner);
     link_destroy(store->link);
     loop_unpost(store->loop, &store->flush);
     loop_unpost(store->loop, &store->settle);
     wheel_clear(loop_wheel(store->loop), &store->give_up);
-    wheel_clear(loop_wheel(store->loop), &store->watch);
+    wheel_clear(loop_wheel(store->loop), &store->look);
+    wheel_clear(loop_wheel(store->loop), &store->refresh);
     for (size_t i = 0; i < FLIGHTS_MAX; i++) {
         batch_release(&store->flights[i].batch);
     }
@@ -548,6 +701,11 @@ void redis_store_destroy(struct redis_store *store)
 struct store *redis_store_port(struct redis_store *store)
 {
     return &store->port;
+}
+
+struct scanner *redis_store_scanner(struct redis_store *store)
+{
+    return store->scanner;
 }
 
 bool redis_store_is_up(const struct redis_store *store)
@@ -563,4 +721,5 @@ void redis_store_expect_new(struct redis_store *store)
 void redis_store_retry_now(struct redis_store *store)
 {
     link_retry_now(store->link);
+    hints_retry_now(store->hints);
 }

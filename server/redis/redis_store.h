@@ -4,6 +4,8 @@
  * releases in front; at most two batches are in flight, what arrives meanwhile forms the next, so
  * batches grow exactly when load does and a lone request waits for nobody. While the connection is
  * down operations wait; those past their give_up_us are answered UNAVAILABLE.
+ *
+ * A second connection brings hints: locks given to us, and changes of watched ones (redis/hints.h).
  */
 #ifndef HOLDFAST_REDIS_REDIS_STORE_H
 #define HOLDFAST_REDIS_REDIS_STORE_H
@@ -17,6 +19,7 @@
 #include <stdint.h>
 
 struct redis_store;
+struct scanner;
 
 struct redis_store_config {
     const struct redis_url *url; /* this and all the texts must outlive the store */
@@ -28,8 +31,8 @@ struct redis_store_config {
     int64_t ack_timeout_ms;
     int64_t backoff_max_ms;     /* the longest pause between two attempts to connect */
     int64_t recovery_window_ms; /* how long grants wait after Redis forgot (failover-grace) */
-    /* Waiting or in flight. Beyond it ACQUIRE and INSPECT are answered UNAVAILABLE; RENEW and
-     * RELEASE, of which there are no more than leases, are always taken. */
+    /* Waiting or in flight. Beyond it ACQUIRE, RESUME and INSPECT are answered UNAVAILABLE; RENEW
+     * and RELEASE, of which there are no more than leases, are always taken. */
     int64_t operations_max;
     bool requires_noeviction; /* refuse a Redis whose maxmemory-policy may evict locks */
 };
@@ -42,6 +45,9 @@ void redis_store_destroy(struct redis_store *store);
 
 /* The port for the lease core; lives as long as the store. */
 struct store *redis_store_port(struct redis_store *store);
+
+/* For redis/scan.h. */
+struct scanner *redis_store_scanner(struct redis_store *store);
 
 /* Whether operations can be sent now. */
 bool redis_store_is_up(const struct redis_store *store);

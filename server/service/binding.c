@@ -17,13 +17,14 @@ struct release {
     struct binding *binding;
     struct release_wait_list waits;
     UT_hash_handle hh;
+    char names[]; /* each with a NUL; an empty one ends them */
 };
 
 static void leave_session(struct binding *binding)
 {
     if (binding->session != NULL) {
         LIST_REMOVE(binding, link);
-        binding->session->lease_count--;
+        binding->session->lease_count -= binding->lock_count;
         binding->session = NULL;
     }
 }
@@ -56,22 +57,55 @@ static void answer_waits(struct binding *binding, bool was_released)
     }
 }
 
+static bool names_lock(const struct release *release, const char *key)
+{
+    for (const char *name = release->names; name[0] != '\0'; name += strlen(name) + 1) {
+        if (strcmp(name, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct release *find_release(const struct services *services, const char *key,
                                     const struct id128 *token)
 {
     struct release *release = NULL;
-    size_t length = 0;
     HASH_FIND(hh, services->releases, token, sizeof(*token), release);
-    if (release == NULL) {
-        return NULL;
+    return release != NULL && names_lock(release, key) ? release : NULL;
+}
+
+/* The names must outlive the leases, which go one by one. */
+static struct release *create_release(const struct group *group)
+{
+    size_t size = 1;
+    size_t length = 0;
+    for (size_t i = 0; i < group_size(group); i++) {
+        lease_key(group_lease(group, i), &length);
+        size += length + 1;
     }
-    const char *held = lease_key(release->binding->lease, &length);
-    return length == strlen(key) && memcmp(held, key, length) == 0 ? release : NULL;
+    struct release *release = memory_alloc(sizeof(*release) + size);
+    char *end = release->names;
+    for (size_t i = 0; i < group_size(group); i++) {
+        const char *key = lease_key(group_lease(group, i), &length);
+        memcpy(end, key, length);
+        end += length + 1;
+    }
+    release->token = *group_token(group);
+    LIST_INIT(&release->waits);
+    return release;
 }
 
 static const char *loss_text(enum lease_loss loss)
 {
-    return loss == LEASE_LOSS_TAKEN ? "taken" : "expired";
+    static const char *const texts[] = {
+        [LEASE_LOSS_EXPIRED] = "expired",
+        [LEASE_LOSS_TAKEN] = "taken",
+        [LEASE_LOSS_MAX_HOLD] = "max_hold",
+        [LEASE_LOSS_RESUMED] = "resumed",
+    };
+    CHECK(loss < COUNT_OF(texts));
+    return texts[loss];
 }
 
 static bool is_end(enum lease_event event)
@@ -80,23 +114,22 @@ static bool is_end(enum lease_event event)
            event == LEASE_EVENT_RELEASED;
 }
 
-static void on_event(struct lease_holder *holder, struct lease *lease,
+static void on_event(struct group_holder *holder, struct group *group,
                      const struct lease_report *report, int64_t now_us)
 {
     struct binding *binding = CONTAINER_OF(holder, struct binding, holder);
-    CHECK(lease == binding->lease);
+    CHECK(group == binding->group);
     if (report->event == LEASE_EVENT_LOST) {
-        binding_log_loss(binding, loss_text(report->loss));
+        binding_log_loss(binding, group_concerned_lease(group), loss_text(report->loss));
     }
     struct call *call = binding->call;
     const struct binding_owner *owner = binding->owner;
-    bool is_ended = is_end(report->event);
-    if (is_ended) {
+    if (is_end(report->event)) {
         answer_waits(binding, report->event == LEASE_EVENT_RELEASED);
         destroy(binding);
     }
     if (call != NULL) {
-        owner->on_event(call, report, now_us);
+        owner->on_event(call, group, report, now_us);
     }
 }
 
@@ -110,11 +143,11 @@ static void dismiss_owner(struct binding *binding, enum binding_withdrawal why)
     }
 }
 
-static bool has_room(struct call *call)
+static bool has_room(struct call *call, size_t count)
 {
     const struct session *session = call->session;
     size_t limit = session->services->config.session_leases_max;
-    if (session->lease_count < limit) {
+    if (session->lease_count <= limit && count <= limit - session->lease_count) {
         return true;
     }
     session->services->metrics->leases_refused++;
@@ -125,37 +158,49 @@ static bool has_room(struct call *call)
     return false;
 }
 
+static struct group *ask_keeper(struct keeper *keeper, const struct ask *ask,
+                                struct group_holder *holder, struct keeper_problem *problem,
+                                int64_t now_us)
+{
+    if (ask->is_resume) {
+        return group_resume(keeper, &ask->lease, holder, problem, now_us);
+    }
+    return group_acquire(keeper, ask->names, ask->count, &ask->lease, holder, problem, now_us);
+}
+
 struct binding *binding_create(struct call *call, const struct binding_owner *owner,
-                               const struct lease_ask *ask, int64_t now_us)
+                               const struct ask *ask, int64_t now_us)
 {
     struct session *session = call->session;
-    if (!has_room(call)) {
+    struct keeper_problem problem;
+    if (!has_room(call, ask->count)) {
         return NULL;
     }
     struct binding *binding = memory_alloc(sizeof(*binding));
     binding->holder.on_event = on_event;
-    binding->lease = keeper_acquire(session->services->keeper, ask, &binding->holder, now_us);
-    if (binding->lease == NULL) {
+    binding->group = ask_keeper(session->services->keeper, ask, &binding->holder, &problem, now_us);
+    if (binding->group == NULL) {
         memory_free(binding);
-        answer_leases_limit(call);
+        answer_problem(call, &problem);
         return NULL;
     }
     binding->session = session;
     binding->services = session->services;
+    binding->lock_count = ask->count;
     binding->call = call;
     binding->owner = owner;
     LIST_INSERT_HEAD(&session->bindings, binding, link);
-    session->lease_count++;
+    session->lease_count += binding->lock_count;
     return binding;
 }
 
 struct binding *binding_find(const struct services *services, const char *key,
                              const struct id128 *token)
 {
-    const struct lease *lease = keeper_find(services->keeper, key, strlen(key), token);
-    if (lease != NULL) {
-        CHECK(lease->holder->on_event == on_event);
-        return CONTAINER_OF(lease->holder, struct binding, holder);
+    struct group *group = group_find(services->keeper, key, strlen(key), token);
+    if (group != NULL) {
+        CHECK(group_holder(group)->on_event == on_event);
+        return CONTAINER_OF(group_holder(group), struct binding, holder);
     }
     const struct release *release = find_release(services, key, token);
     return release == NULL ? NULL : release->binding;
@@ -171,13 +216,21 @@ void binding_release(struct binding *binding, int64_t now_us)
     if (binding->release != NULL) {
         return;
     }
-    struct release *release = memory_alloc(sizeof(*release));
-    release->token = binding->lease->token;
+    struct release *release = create_release(binding->group);
     release->binding = binding;
-    LIST_INIT(&release->waits);
     HASH_ADD(hh, binding->services->releases, token, sizeof(release->token), release);
     binding->release = release;
-    lease_release(binding->lease, now_us);
+    group_release(binding->group, now_us);
+}
+
+void binding_abandon(struct binding *binding, int64_t now_us)
+{
+    binding->call = NULL;
+    leave_session(binding);
+    if (!is_awaited(binding)) {
+        group_abandon(binding->group, now_us);
+        destroy(binding);
+    }
 }
 
 void binding_revoke(struct binding *binding, int64_t now_us)
@@ -185,15 +238,24 @@ void binding_revoke(struct binding *binding, int64_t now_us)
     binding->call = NULL;
     leave_session(binding);
     if (!is_awaited(binding)) {
-        lease_revoke(binding->lease, now_us);
+        group_revoke(binding->group, now_us);
         destroy(binding);
+    }
+}
+
+void binding_leave(struct binding *binding, const struct call *call, int64_t now_us)
+{
+    if (now_us >= call->deadline_us) {
+        binding_revoke(binding, now_us);
+    } else {
+        binding_abandon(binding, now_us);
     }
 }
 
 void binding_withdraw(struct binding *binding, int64_t now_us)
 {
     dismiss_owner(binding, BINDING_SHUT_DOWN);
-    binding_revoke(binding, now_us);
+    binding_abandon(binding, now_us);
 }
 
 struct release_wait *binding_await_release(struct binding *binding, struct call *call,
@@ -217,18 +279,19 @@ void binding_stop_waiting(struct release_wait *wait, int64_t now_us)
     LIST_REMOVE(wait, link);
     memory_free(wait);
     if (binding->session == NULL && !is_awaited(binding)) {
-        lease_revoke(binding->lease, now_us);
+        group_revoke(binding->group, now_us);
         destroy(binding);
     }
 }
 
-void binding_log_loss(const struct binding *binding, const char *reason)
+void binding_log_loss(const struct binding *binding, const struct lease *lease, const char *reason)
 {
-    size_t length = 0;
-    const char *key = lease_key(binding->lease, &length);
-    const struct store_op *op = &binding->lease->operation.op;
-    LOG_WARN("lease.lost", LOG_MESSAGE("a lease was lost"), LOG_BYTES("key", key, length),
-             LOG_BYTES("label", op->label, op->label_length),
-             LOG_INTEGER("fence", binding->lease->fence), LOG_TEXT("reason", reason),
+    size_t key_length = 0;
+    size_t label_length = 0;
+    const char *key = lease_key(lease, &key_length);
+    const char *label = lease_label(lease, &label_length);
+    LOG_WARN("lease.lost", LOG_MESSAGE("a lease was lost"), LOG_BYTES("key", key, key_length),
+             LOG_BYTES("label", label, label_length), LOG_INTEGER("fence", lease_fence(lease)),
+             LOG_TEXT("reason", reason),
              LOG_TEXT("peer", binding->session == NULL ? NULL : binding->session->peer));
 }

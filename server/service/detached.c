@@ -37,7 +37,7 @@ static void on_cancel(struct call *call)
     finish_trip(trip);
 }
 
-/* The lease of `trip`, granted or renewed by what left at result->sent_us. */
+/* The lease of `trip`, renewed by what left at result->sent_us. */
 static void fill_lease(Holdfast__V1__Lease *lease, struct trip *trip,
                        const struct store_result *result, int64_t now_us)
 {
@@ -49,28 +49,6 @@ static void fill_lease(Holdfast__V1__Lease *lease, struct trip *trip,
     lease->fence = result->fence;
     lease->ttl_ms = (uint32_t)trip->ttl_ms;
     lease->valid_for_ms = answer_valid_for_ms(deadline_us, now_us);
-}
-
-static void on_acquired(void *user, const struct store_result *result, int64_t now_us)
-{
-    struct trip trip = *(struct trip *)user;
-    struct call *call = finish_trip(user);
-    Holdfast__V1__AcquireResponse response = HOLDFAST__V1__ACQUIRE_RESPONSE__INIT;
-    Holdfast__V1__Lease lease;
-    struct holder_answer busy;
-    if (result->code == STORE_OK) {
-        fill_lease(&lease, &trip, result, now_us);
-        response.result_case = HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_LEASE;
-        response.lease = &lease;
-    } else if (result->code == STORE_BUSY) {
-        holder_answer_init(&busy, &result->holder);
-        response.result_case = HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_BUSY;
-        response.busy = &busy.message;
-    } else {
-        answer_store_failure(call, result, now_us);
-        return;
-    }
-    call_reply(call, &response.base);
 }
 
 static void on_renewed(void *user, const struct store_result *result, int64_t now_us)
@@ -114,7 +92,7 @@ static void on_inspected(void *user, const struct store_result *result, int64_t 
         answer_store_failure(call, result, now_us);
         return;
     }
-    if (result->holder.is_held) {
+    if (result->holder.is_held || result->holder.is_closed) {
         holder_answer_init(&held, &result->holder);
         response.state_case = HOLDFAST__V1__INSPECT_RESPONSE__STATE_HELD;
         response.held = &held.message;
@@ -149,24 +127,89 @@ static void start(struct call *call, struct errand_ask *ask, const char *key,
     call->on_cancel = on_cancel;
 }
 
-void detached_acquire(struct call *call, const Holdfast__V1__AcquireRequest *request,
-                      int64_t ttl_ms)
+/*
+ * ---- Acquire ----
+ */
+
+/* A call that waits for a detached lease. */
+struct wish {
+    struct lease_holder holder;
+    struct lease *lease;
+    struct call *call;
+};
+
+static struct call *finish_wish(struct wish *wish)
 {
-    struct errand_ask ask = {
-        .verb = STORE_ACQUIRE,
-        .label = request->label,
-        .label_length = strlen(request->label),
-        .ttl_ms = ttl_ms,
-        .may_be_retried = request->token.len > 0,
-    };
-    if (!ask.may_be_retried) {
-        ask.token = id128_random();
-    } else {
-        bool has_taken = id128_from_bytes(&ask.token, request->token.data, request->token.len);
-        CHECK(has_taken);
-    }
-    start(call, &ask, request->key, on_acquired);
+    struct call *call = wish->call;
+    call->user = NULL;
+    call->on_cancel = NULL;
+    memory_free(wish);
+    return call;
 }
+
+static void answer_granted(struct call *call, const struct lease *lease, int64_t now_us)
+{
+    Holdfast__V1__AcquireResponse response = HOLDFAST__V1__ACQUIRE_RESPONSE__INIT;
+    struct lease_answer answer;
+    lease_answer_init_one(&answer, lease, now_us);
+    response.result_case = HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_LEASE;
+    response.lease = &answer.message;
+    call_reply(call, &response.base);
+}
+
+static void answer_refused(struct call *call, const struct lease_report *report, int64_t now_us)
+{
+    Holdfast__V1__AcquireResponse response = HOLDFAST__V1__ACQUIRE_RESPONSE__INIT;
+    struct holder_answer busy;
+    if (!answer_is_busy(report)) {
+        answer_refusal(call, report, now_us);
+        return;
+    }
+    holder_answer_init(&busy, &report->result->holder);
+    response.result_case = HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_BUSY;
+    response.busy = &busy.message;
+    call_reply(call, &response.base);
+}
+
+static void on_event(struct lease_holder *holder, struct lease *lease,
+                     const struct lease_report *report, int64_t now_us)
+{
+    struct wish *wish = CONTAINER_OF(holder, struct wish, holder);
+    if (report->event == LEASE_EVENT_GRANTED) {
+        answer_granted(finish_wish(wish), lease, now_us);
+    } else if (report->event == LEASE_EVENT_REFUSED) {
+        answer_refused(finish_wish(wish), report, now_us);
+    }
+}
+
+static void on_wish_cancel(struct call *call)
+{
+    struct wish *wish = call->user;
+    lease_revoke(wish->lease, loop_now_us(call->session->services->loop));
+    finish_wish(wish);
+}
+
+void detached_acquire(struct call *call, const struct lease_ask *ask)
+{
+    const struct services *services = call->session->services;
+    struct keeper_problem problem;
+    struct wish *wish = memory_alloc(sizeof(*wish));
+    wish->holder.on_event = on_event;
+    wish->call = call;
+    wish->lease =
+        keeper_acquire(services->keeper, ask, &wish->holder, &problem, loop_now_us(services->loop));
+    if (wish->lease == NULL) {
+        memory_free(wish);
+        answer_problem(call, &problem);
+        return;
+    }
+    call->user = wish;
+    call->on_cancel = on_wish_cancel;
+}
+
+/*
+ * ---- Renew, Release, Inspect ----
+ */
 
 void detached_renew(struct call *call, const Holdfast__V1__RenewRequest *request,
                     const struct id128 *token, int64_t ttl_ms)

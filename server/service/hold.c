@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/hold.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/memory.h"
 #include "service/answers.h"
+#include "service/ask.h"
 #include "service/binding.h"
-#include "service/fields.h"
 #include "service/session.h"
 
 struct hold {
     struct call *call;
     struct binding *binding;
+    bool is_waiting; /* may have to wait for the grant */
     bool is_granted;
     int64_t heartbeat_us; /* 0: none asked for */
     struct timer heartbeat;
@@ -48,7 +47,7 @@ static void send_lost(struct call *call, Holdfast__V1__HoldLost__Reason reason)
 
 static uint32_t valid_for_ms(const struct hold *hold)
 {
-    return answer_valid_for_ms(lease_deadline_us(hold->binding->lease), now_us_of(hold));
+    return answer_valid_for_ms(group_deadline_us(hold->binding->group), now_us_of(hold));
 }
 
 /* Lets go of the call, which is still to be finished. */
@@ -66,6 +65,13 @@ static struct call *end(struct hold *hold)
 static void finish(struct hold *hold)
 {
     call_finish(end(hold), STATUS_OK, "%s", "");
+}
+
+static void finish_released(struct hold *hold)
+{
+    Holdfast__V1__HoldReleased released = HOLDFAST__V1__HOLD_RELEASED__INIT;
+    send_event(hold->call, HOLDFAST__V1__HOLD_EVENT__EVENT_RELEASED, &released.base);
+    finish(hold);
 }
 
 static void finish_lost(struct hold *hold, Holdfast__V1__HoldLost__Reason reason)
@@ -92,7 +98,7 @@ static void on_heartbeat_missed(struct timer *timer, int64_t now_us)
         wheel_set(loop_wheel(loop_of(hold)), timer, now_us);
         return;
     }
-    binding_log_loss(hold->binding, "heartbeat_missed");
+    binding_log_loss(hold->binding, group_lease(hold->binding->group, 0), "heartbeat_missed");
     binding_revoke(hold->binding, now_us);
     finish_lost(hold, HOLDFAST__V1__HOLD_LOST__REASON__REASON_HEARTBEAT_MISSED);
 }
@@ -103,7 +109,18 @@ static void release(struct hold *hold, int64_t now_us)
     binding_release(hold->binding, now_us);
 }
 
-static void on_granted(struct hold *hold, int64_t now_us)
+static void on_queued(struct hold *hold, const struct group *group,
+                      const struct lease_report *report)
+{
+    Holdfast__V1__HoldQueued queued = HOLDFAST__V1__HOLD_QUEUED__INIT;
+    struct holder_answer holder;
+    holder_answer_init_for(&holder, &report->result->holder, group);
+    queued.position = (uint32_t)report->position;
+    queued.holder = &holder.message;
+    send_event(hold->call, HOLDFAST__V1__HOLD_EVENT__EVENT_QUEUED, &queued.base);
+}
+
+static void on_granted(struct hold *hold, const struct group *group, int64_t now_us)
 {
     struct lease_answer lease;
     hold->is_granted = true;
@@ -111,19 +128,24 @@ static void on_granted(struct hold *hold, int64_t now_us)
         release(hold, now_us);
         return;
     }
-    lease_answer_init(&lease, hold->binding->lease, now_us);
+    lease_answer_init(&lease, group, now_us);
     send_event(hold->call, HOLDFAST__V1__HOLD_EVENT__EVENT_GRANTED, &lease.message.base);
     feed_heartbeat(hold);
 }
 
-static void on_refused(struct hold *hold, const struct store_result *result, int64_t now_us)
+static void on_refused(struct hold *hold, const struct group *group,
+                       const struct lease_report *report, int64_t now_us)
 {
     struct holder_answer busy;
-    if (result->code != STORE_BUSY) {
-        answer_store_failure(end(hold), result, now_us);
+    if (report->problem == NULL && report->result->code == STORE_NOT_HELD) {
+        finish_lost(hold, HOLDFAST__V1__HOLD_LOST__REASON__REASON_TAKEN);
         return;
     }
-    holder_answer_init(&busy, &result->holder);
+    if (!answer_is_busy(report)) {
+        answer_refusal(end(hold), report, now_us);
+        return;
+    }
+    holder_answer_init_for(&busy, &report->result->holder, group);
     send_event(hold->call, HOLDFAST__V1__HOLD_EVENT__EVENT_BUSY, &busy.message.base);
     finish(hold);
 }
@@ -135,28 +157,34 @@ static void on_at_risk(struct hold *hold)
     send_event(hold->call, HOLDFAST__V1__HOLD_EVENT__EVENT_AT_RISK, &at_risk.base);
 }
 
-static void on_lost(struct hold *hold, enum lease_loss loss)
+static Holdfast__V1__HoldLost__Reason reason_of(enum lease_loss loss)
 {
-    finish_lost(hold, loss == LEASE_LOSS_TAKEN ? HOLDFAST__V1__HOLD_LOST__REASON__REASON_TAKEN
-                                               : HOLDFAST__V1__HOLD_LOST__REASON__REASON_EXPIRED);
+    switch (loss) {
+    case LEASE_LOSS_EXPIRED:
+        return HOLDFAST__V1__HOLD_LOST__REASON__REASON_EXPIRED;
+    case LEASE_LOSS_TAKEN:
+        return HOLDFAST__V1__HOLD_LOST__REASON__REASON_TAKEN;
+    case LEASE_LOSS_MAX_HOLD:
+        return HOLDFAST__V1__HOLD_LOST__REASON__REASON_MAX_HOLD;
+    case LEASE_LOSS_RESUMED:
+        return HOLDFAST__V1__HOLD_LOST__REASON__REASON_RESUMED;
+    }
+    return HOLDFAST__V1__HOLD_LOST__REASON__REASON_UNSPECIFIED;
 }
 
-static void on_released(struct hold *hold)
-{
-    Holdfast__V1__HoldReleased released = HOLDFAST__V1__HOLD_RELEASED__INIT;
-    send_event(hold->call, HOLDFAST__V1__HOLD_EVENT__EVENT_RELEASED, &released.base);
-    finish(hold);
-}
-
-static void on_event(struct call *call, const struct lease_report *report, int64_t now_us)
+static void on_event(struct call *call, const struct group *group,
+                     const struct lease_report *report, int64_t now_us)
 {
     struct hold *hold = call->user;
     switch (report->event) {
+    case LEASE_EVENT_QUEUED:
+        on_queued(hold, group, report);
+        break;
     case LEASE_EVENT_GRANTED:
-        on_granted(hold, now_us);
+        on_granted(hold, group, now_us);
         break;
     case LEASE_EVENT_REFUSED:
-        on_refused(hold, report->result, now_us);
+        on_refused(hold, group, report, now_us);
         break;
     case LEASE_EVENT_AT_RISK:
         on_at_risk(hold);
@@ -166,10 +194,10 @@ static void on_event(struct call *call, const struct lease_report *report, int64
          * count the validity from there. Its next ping tells. */
         break;
     case LEASE_EVENT_LOST:
-        on_lost(hold, report->loss);
+        finish_lost(hold, reason_of(report->loss));
         break;
     case LEASE_EVENT_RELEASED:
-        on_released(hold);
+        finish_released(hold);
         break;
     }
 }
@@ -195,46 +223,35 @@ static const struct binding_owner hold_owner = {
 static void on_cancel(struct call *call)
 {
     struct hold *hold = call->user;
-    binding_revoke(hold->binding, now_us_of(hold));
+    binding_leave(hold->binding, call, now_us_of(hold));
     end(hold);
 }
 
-/* While acquiring nothing can be given back yet: on_granted sees to it. */
+/* While asking without a wait nothing can be given back yet, and the answer is near: on_granted
+ * sees to it. A wait could last, so the question is taken back. */
 static void on_half_close(struct call *call)
 {
     struct hold *hold = call->user;
     if (hold->is_granted) {
         release(hold, now_us_of(hold));
+    } else if (hold->is_waiting) {
+        binding_revoke(hold->binding, now_us_of(hold));
+        finish_released(hold);
     }
 }
 
-static bool check_ask(const Holdfast__V1__HoldAsk *ask, char problem[FIELDS_PROBLEM_SIZE])
+static void start(struct call *call, const struct ask *ask, uint32_t heartbeat_ms)
 {
-    return fields_check_key(ask->key, problem) && fields_check_ttl(ask->ttl_ms, problem) &&
-           fields_check_label(ask->label, problem) &&
-           fields_check_heartbeat(ask->heartbeat_ms, problem);
-}
-
-static void start(struct call *call, const Holdfast__V1__HoldAsk *ask)
-{
-    const struct services *services = call->session->services;
-    int64_t now_us = loop_now_us(services->loop);
-    struct lease_ask lease_ask = {
-        .key = ask->key,
-        .key_length = strlen(ask->key),
-        .label = ask->label,
-        .label_length = strlen(ask->label),
-        .ttl_ms = ask->ttl_ms == 0 ? services->config.default_ttl_ms : ask->ttl_ms,
-        .deadline_us = call->deadline_us,
-    };
-    struct binding *binding = binding_create(call, &hold_owner, &lease_ask, now_us);
+    int64_t now_us = loop_now_us(call->session->services->loop);
+    struct binding *binding = binding_create(call, &hold_owner, ask, now_us);
     if (binding == NULL) {
         return;
     }
     struct hold *hold = memory_alloc(sizeof(*hold));
     hold->call = call;
     hold->binding = binding;
-    hold->heartbeat_us = (int64_t)ask->heartbeat_ms * CLOCK_US_PER_MS;
+    hold->is_waiting = ask->lease.wait_until_us != 0;
+    hold->heartbeat_us = (int64_t)heartbeat_ms * CLOCK_US_PER_MS;
     timer_init(&hold->heartbeat, on_heartbeat_missed);
     call->user = hold;
     call->on_cancel = on_cancel;
@@ -243,14 +260,15 @@ static void start(struct call *call, const Holdfast__V1__HoldAsk *ask)
 
 static void on_first_message(struct call *call, const Holdfast__V1__HoldRequest *request)
 {
+    struct ask ask;
     char problem[FIELDS_PROBLEM_SIZE];
     if (request->message_case != HOLDFAST__V1__HOLD_REQUEST__MESSAGE_ASK) {
         session_fail_call(call, STATUS_INVALID_ARGUMENT,
                           "ask: missing; the first message of Hold must be ask");
-    } else if (!check_ask(request->ask, problem)) {
+    } else if (!ask_from_hold(&ask, request->ask, call, problem)) {
         session_fail_call(call, STATUS_INVALID_ARGUMENT, "%s", problem);
     } else {
-        start(call, request->ask);
+        start(call, &ask, request->ask->heartbeat_ms);
     }
 }
 

@@ -2,10 +2,11 @@
 /*
  * The Hold stream: a lease that lives as long as the stream.
  *
- *   ACQUIRING --granted--> HELD --half-close or Release--> RELEASING --> end
+ *   ASKING --granted--> HELD --half-close or Release--> RELEASING --> end
  *
- * BUSY, LOST, RELEASED and a missed heartbeat end the stream with an event and status OK; a
- * cancelled stream or a passed deadline revokes the lease.
+ * BUSY, LOST, RELEASED and a missed heartbeat end the stream with an event and status OK, and so
+ * does a half-close while it waits. A cancelled stream abandons the lease (which is kept for its
+ * grace), a passed deadline revokes it.
  */
 #ifndef HOLDFAST_SERVICE_HOLD_H
 #define HOLDFAST_SERVICE_HOLD_H

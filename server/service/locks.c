@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/locks.h"
 
-#include <stdio.h>
 #include <string.h>
 
+#include "service/acquire.h"
 #include "service/answers.h"
-#include "service/binding.h"
+#include "service/ask.h"
 #include "service/detached.h"
 #include "service/fields.h"
 #include "service/hold.h"
+#include "service/release.h"
 #include "service/session.h"
+#include "service/watch.h"
 
 static int64_t now_us_of(const struct call *call)
 {
@@ -27,117 +29,40 @@ static void refuse(struct call *call, const char *problem)
 }
 
 /*
- * ---- Acquire ----
+ * ---- Acquire, Resume ----
  */
-
-static bool check_acquire(const Holdfast__V1__AcquireRequest *request,
-                          char problem[FIELDS_PROBLEM_SIZE])
-{
-    struct id128 token;
-    if (!fields_check_key(request->key, problem) || !fields_check_ttl(request->ttl_ms, problem) ||
-        !fields_check_label(request->label, problem)) {
-        return false;
-    }
-    if (request->token.len == 0) {
-        return true;
-    }
-    if (!request->detached) {
-        snprintf(problem, FIELDS_PROBLEM_SIZE,
-                 "token: only with detached; the server chooses the token of a lease that is "
-                 "bound to a connection");
-        return false;
-    }
-    return fields_take_token(&request->token, &token, problem);
-}
-
-static void answer_granted(struct call *call, struct binding *binding, int64_t now_us)
-{
-    Holdfast__V1__AcquireResponse response = HOLDFAST__V1__ACQUIRE_RESPONSE__INIT;
-    struct lease_answer lease;
-    lease_answer_init(&lease, binding->lease, now_us);
-    response.result_case = HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_LEASE;
-    response.lease = &lease.message;
-    binding_forget_call(binding);
-    call_reply(call, &response.base);
-}
-
-static void answer_refused(struct call *call, const struct store_result *result, int64_t now_us)
-{
-    Holdfast__V1__AcquireResponse response = HOLDFAST__V1__ACQUIRE_RESPONSE__INIT;
-    struct holder_answer busy;
-    if (result->code != STORE_BUSY) {
-        answer_store_failure(call, result, now_us);
-        return;
-    }
-    holder_answer_init(&busy, &result->holder);
-    response.result_case = HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_BUSY;
-    response.busy = &busy.message;
-    call_reply(call, &response.base);
-}
-
-static void on_acquire_event(struct call *call, const struct lease_report *report, int64_t now_us)
-{
-    struct binding *binding = call->user;
-    call->user = NULL;
-    call->on_cancel = NULL;
-    if (report->event == LEASE_EVENT_GRANTED) {
-        answer_granted(call, binding, now_us);
-    } else {
-        answer_refused(call, report->result, now_us);
-    }
-}
-
-static void on_acquire_withdrawn(struct call *call, enum binding_withdrawal why)
-{
-    (void)why; /* an unanswered Acquire has no lease that could be released by its token */
-    call->user = NULL;
-    call->on_cancel = NULL;
-    session_fail_call(call, STATUS_UNAVAILABLE, "the server is shutting down; ask another one");
-}
-
-static const struct binding_owner acquire_owner = {
-    .on_event = on_acquire_event,
-    .on_withdrawn = on_acquire_withdrawn,
-};
-
-static void on_acquire_cancel(struct call *call)
-{
-    binding_revoke(call->user, now_us_of(call));
-    call->user = NULL;
-}
-
-static void acquire_bound(struct call *call, const Holdfast__V1__AcquireRequest *request)
-{
-    int64_t now_us = now_us_of(call);
-    struct lease_ask ask = {
-        .key = request->key,
-        .key_length = strlen(request->key),
-        .label = request->label,
-        .label_length = strlen(request->label),
-        .ttl_ms = ttl_or_default(call, request->ttl_ms),
-        .deadline_us = call->deadline_us,
-    };
-    struct binding *binding = binding_create(call, &acquire_owner, &ask, now_us);
-    if (binding != NULL) {
-        call->user = binding;
-        call->on_cancel = on_acquire_cancel;
-    }
-}
 
 static void locks_acquire(Holdfast__V1__Locks_Service *service,
                           const Holdfast__V1__AcquireRequest *request,
                           Holdfast__V1__AcquireResponse_Closure closure, void *user)
 {
     struct call *call = user;
+    struct ask ask;
     char problem[FIELDS_PROBLEM_SIZE];
     (void)service;
     (void)closure;
-    if (!check_acquire(request, problem)) {
+    if (!ask_from_acquire(&ask, request, call, problem)) {
         refuse(call, problem);
     } else if (request->detached) {
-        detached_acquire(call, request, ttl_or_default(call, request->ttl_ms));
+        detached_acquire(call, &ask.lease);
     } else {
-        acquire_bound(call, request);
+        acquire_bound(call, &ask);
+    }
+}
+
+static void locks_resume(Holdfast__V1__Locks_Service *service,
+                         const Holdfast__V1__ResumeRequest *request,
+                         Holdfast__V1__ResumeResponse_Closure closure, void *user)
+{
+    struct call *call = user;
+    struct ask ask;
+    char problem[FIELDS_PROBLEM_SIZE];
+    (void)service;
+    (void)closure;
+    if (!ask_from_resume(&ask, request, call, problem)) {
+        refuse(call, problem);
+    } else {
+        acquire_resumed(call, &ask);
     }
 }
 
@@ -145,17 +70,20 @@ static void locks_acquire(Holdfast__V1__Locks_Service *service,
  * ---- Renew ----
  */
 
-/* A lease of this server is renewed by the server; the call only asks how it stands. */
-static void report_bound(struct call *call, const struct lease *lease)
+/* A lease of this server is renewed by the server; the call only asks how it stands. `group` is
+ * NULL for a lease without a holder. */
+static void report_bound(struct call *call, const struct lease *lease, const struct group *group)
 {
     Holdfast__V1__RenewResponse response = HOLDFAST__V1__RENEW_RESPONSE__INIT;
     Holdfast__V1__NotHeld not_held = HOLDFAST__V1__NOT_HELD__INIT;
     struct lease_answer answer;
     int64_t now_us = now_us_of(call);
-    if (lease_is_valid(lease, now_us)) {
-        lease_answer_init(&answer, lease, now_us);
-        response.result_case = HOLDFAST__V1__RENEW_RESPONSE__RESULT_LEASE;
-        response.lease = &answer.message;
+    response.result_case = HOLDFAST__V1__RENEW_RESPONSE__RESULT_LEASE;
+    response.lease = &answer.message;
+    if (group != NULL && group_is_valid(group, now_us)) {
+        lease_answer_init(&answer, group, now_us);
+    } else if (group == NULL && lease_is_valid(lease, now_us)) {
+        lease_answer_init_one(&answer, lease, now_us);
     } else {
         response.result_case = HOLDFAST__V1__RENEW_RESPONSE__RESULT_NOT_HELD;
         response.not_held = &not_held;
@@ -186,19 +114,13 @@ static void locks_renew(Holdfast__V1__Locks_Service *service,
         refuse(call, "ttl_ms: must be 0 for a lease that is bound to a connection; the server "
                      "renews it with its own ttl");
     } else {
-        report_bound(call, lease);
+        report_bound(call, lease, group_find(keeper, request->key, strlen(request->key), &token));
     }
 }
 
 /*
  * ---- Release ----
  */
-
-static void on_release_cancel(struct call *call)
-{
-    binding_stop_waiting(call->user, now_us_of(call));
-    call->user = NULL;
-}
 
 static void locks_release(Holdfast__V1__Locks_Service *service,
                           const Holdfast__V1__ReleaseRequest *request,
@@ -214,17 +136,11 @@ static void locks_release(Holdfast__V1__Locks_Service *service,
         refuse(call, problem);
         return;
     }
-    struct binding *binding = binding_find(call->session->services, request->key, &token);
-    if (binding == NULL) {
-        detached_release(call, request, &token);
-        return;
-    }
-    call->user = binding_await_release(binding, call, now_us_of(call));
-    call->on_cancel = on_release_cancel;
+    release_lease(call, request, &token);
 }
 
 /*
- * ---- Inspect, Hold ----
+ * ---- Inspect, Watch, Hold ----
  */
 
 static void locks_inspect(Holdfast__V1__Locks_Service *service,
@@ -240,6 +156,21 @@ static void locks_inspect(Holdfast__V1__Locks_Service *service,
         return;
     }
     detached_inspect(call, request);
+}
+
+static void locks_watch(Holdfast__V1__Locks_Service *service,
+                        const Holdfast__V1__WatchRequest *request,
+                        Holdfast__V1__WatchEvent_Closure closure, void *user)
+{
+    struct call *call = user;
+    char problem[FIELDS_PROBLEM_SIZE];
+    (void)service;
+    (void)closure;
+    if (!fields_check_key(request->key, problem)) {
+        refuse(call, problem);
+        return;
+    }
+    watch_lock(call, request);
 }
 
 static void locks_hold(Holdfast__V1__Locks_Service *service,

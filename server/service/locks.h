@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The service holdfast.v1.Locks: Acquire, Renew, Release and Inspect; Hold is in service/hold.c. */
+/* The service holdfast.v1.Locks: checks the requests and hands them to whoever serves them. */
 #ifndef HOLDFAST_SERVICE_LOCKS_H
 #define HOLDFAST_SERVICE_LOCKS_H
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "service/admin.h"
 #include "service/locks.h"
 
 /* clang-format off */
@@ -18,17 +19,32 @@ static const struct method rows[] = {
     {.service = "holdfast.v1.Locks", .name = "Release",
      .table = &locks_service.base, .index = 2,
      .input = &holdfast__v1__release_request__descriptor},
-    {.service = "holdfast.v1.Locks", .name = "Inspect",
+    {.service = "holdfast.v1.Locks", .name = "Resume", .takes_lease = true,
      .table = &locks_service.base, .index = 3,
+     .input = &holdfast__v1__resume_request__descriptor},
+    {.service = "holdfast.v1.Locks", .name = "Inspect",
+     .table = &locks_service.base, .index = 4,
      .input = &holdfast__v1__inspect_request__descriptor},
+    {.service = "holdfast.v1.Locks", .name = "Watch", .is_server_streaming = true,
+     .table = &locks_service.base, .index = 5,
+     .input = &holdfast__v1__watch_request__descriptor},
     {.service = "holdfast.v1.Locks", .name = "Hold", .takes_lease = true,
      .is_client_streaming = true, .is_server_streaming = true,
-     .table = &locks_service.base, .index = 4,
+     .table = &locks_service.base, .index = 6,
      .input = &holdfast__v1__hold_request__descriptor},
+    {.service = "holdfast.v1.Admin", .name = "ListLocks",
+     .table = &admin_service.base, .index = 0,
+     .input = &holdfast__v1__list_locks_request__descriptor},
+    {.service = "holdfast.v1.Admin", .name = "ListConnections",
+     .table = &admin_service.base, .index = 1,
+     .input = &holdfast__v1__list_connections_request__descriptor},
 };
 /* clang-format on */
 
-static const ProtobufCServiceDescriptor *const services[] = {&holdfast__v1__locks__descriptor};
+static const ProtobufCServiceDescriptor *const services[] = {
+    &holdfast__v1__locks__descriptor,
+    &holdfast__v1__admin__descriptor,
+};
 
 const struct method_table method_table = {
     .rows = rows,

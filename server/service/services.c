@@ -13,4 +13,5 @@ void services_init(struct services *services, const struct services_config *conf
         .keeper = keeper,
         .metrics = metrics,
     };
+    TAILQ_INIT(&services->session_list);
 }

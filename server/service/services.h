@@ -12,17 +12,23 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
+struct fleet_source;
 struct release;
+struct session;
+TAILQ_HEAD(session_list, session);
 
 struct services_config {
     int64_t default_ttl_ms;
-    size_t sessions_max;       /* option max-connections */
-    size_t calls_max;          /* max-calls: in flight, all connections together */
-    size_t session_calls_max;  /* max-calls-per-connection */
-    size_t session_leases_max; /* max-leases-per-connection */
-    size_t message_bytes_max;  /* max-message-size: of one request message */
-    size_t leases_max;         /* max-leases: the keeper's limit, for the refusal's text */
+    size_t sessions_max;              /* option max-connections */
+    size_t calls_max;                 /* max-calls: in flight, all connections together */
+    size_t session_calls_max;         /* max-calls-per-connection */
+    size_t session_leases_max;        /* max-leases-per-connection */
+    size_t message_bytes_max;         /* max-message-size: of one request message */
+    size_t leases_max;                /* max-leases: the keeper's limit, for the refusal's text */
+    size_t waiters_max;               /* max-waiters: likewise */
+    const struct fleet_source *fleet; /* see service/fleet.h; outlives the services; may be NULL */
 };
 
 struct services {
@@ -30,7 +36,9 @@ struct services {
     struct loop *loop;
     struct keeper *keeper;
     struct metrics *metrics;
-    size_t sessions;          /* open now */
+    size_t sessions;                  /* open now */
+    struct session_list session_list; /* the oldest first */
+    uint64_t last_session_id;
     size_t calls;             /* in flight now */
     bool is_draining;         /* new leases are refused with UNAVAILABLE */
     struct release *releases; /* leases being given back: see service/binding.h */

@@ -15,7 +15,7 @@
 #include "service/methods.h"
 #include "wire/message.h"
 
-#define TEXT_SIZE 256
+#define TEXT_SIZE 640 /* a circle of waiters is spelt out */
 #define NAME_SIZE 80
 
 static int64_t now_us_of(const struct session *session)
@@ -164,6 +164,10 @@ struct session *session_create(struct services *services, const char *peer)
     session->peer = memory_copy_string(peer);
     LIST_INIT(&session->calls);
     LIST_INIT(&session->bindings);
+    party_init(&session->party, session->peer);
+    session->created_us = now_us_of(session);
+    session->id = ++services->last_session_id;
+    TAILQ_INSERT_TAIL(&services->session_list, session, link);
     services->sessions++;
     return session;
 }
@@ -176,10 +180,12 @@ void session_destroy(struct session *session)
         session_cancel_call(call);
     }
     while ((binding = LIST_FIRST(&session->bindings)) != NULL) {
-        binding_revoke(binding, now_us_of(session));
+        binding_abandon(binding, now_us_of(session));
     }
     CHECK(session->call_count == 0);
     CHECK(session->lease_count == 0);
+    party_release(&session->party);
+    TAILQ_REMOVE(&session->services->session_list, session, link);
     session->services->sessions--;
     memory_free(session->peer);
     memory_free(session);

@@ -2,7 +2,7 @@
 /*
  * A session is what a client connection means to the services: the calls it has in flight and the
  * leases bound to it. The transport creates one per connection and feeds it calls; when the
- * connection goes, destroying the session cancels the calls and revokes the leases.
+ * connection goes, destroying the session cancels the calls and abandons the leases.
  *
  * A started call leaves its session exactly once, by one of
  *   session_forget_call   which the transport's finish calls: the call was answered
@@ -13,6 +13,7 @@
 #define HOLDFAST_SERVICE_SESSION_H
 
 #include "base/compiler.h"
+#include "lease/party.h"
 #include "service/services.h"
 #include "wire/call.h"
 
@@ -27,25 +28,30 @@ LIST_HEAD(binding_list, binding);
 
 struct session {
     struct services *services;
-    char *peer; /* "unix", "127.0.0.1:51234": for logs */
+    TAILQ_ENTRY(session) link; /* in the services' list */
+    uint64_t id;               /* rises with every session of this server */
+    int64_t created_us;
+    struct lease_party party; /* who waits, and whom others wait for */
+    char *peer;               /* "unix", "127.0.0.1:51234": for logs */
     struct call_list calls;
     size_t call_count;
     struct binding_list bindings; /* leases bound to this connection: see service/binding.h */
-    size_t lease_count;
+    size_t lease_count;           /* locks held or waited for */
 };
 
 /* A session for a new connection from `peer`; NULL when the limit of connections is reached. */
 NODISCARD struct session *session_create(struct services *services, const char *peer);
 
-/* The connection is gone: cancels every call, revokes every lease, frees the session. The transport
- * frees the calls, which are ended now. */
+/* The connection is gone: cancels every call, gives up every lease or keeps it for its grace, frees
+ * the session. The transport frees the calls, which are ended now. */
 void session_destroy(struct session *session);
 
 /* Whether nothing is in flight or held: such a connection may be closed by a drain. */
 bool session_is_idle(const struct session *session);
 
 /* Tells every holder that the server is shutting down: streams hear Lost, other calls end with
- * UNAVAILABLE, all leases are given up. */
+ * UNAVAILABLE, all leases are given up but those with a grace, which their owners may resume at
+ * another server. */
 void session_shut_down(struct session *session);
 
 /* Starts a call that the transport has prepared with call_init. Finds the method, applies the

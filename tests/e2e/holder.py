@@ -19,18 +19,18 @@ def enter_namespace(name):
             raise OSError(ctypes.get_errno(), f"setns {name}")
 
 
-def hold(pipe, address, key, ttl_ms, method, namespace):
+def hold(pipe, address, key, ttl_ms, method, namespace, fields):
     """The child: tells the parent of its grant, then of every event, until it dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if namespace is not None:
         enter_namespace(namespace)
     with Client(address) as client:
         if method == "Acquire":
-            lease = client.lease(key, ttl_ms)
+            lease = client.lease(key, ttl_ms, **fields)
             pipe.send(("granted", lease.fence, lease.token))
             client.wait_closed(timeout=3600)
             return
-        stream = client.held(key, ttl_ms)
+        stream = client.held(key, ttl_ms, **fields)
         pipe.send(("granted", stream.lease.fence, stream.lease.token))
         try:
             while True:
@@ -45,10 +45,10 @@ def hold(pipe, address, key, ttl_ms, method, namespace):
 class Holder(Process):
     """One child process; it holds the lock when the constructor returns."""
 
-    def __init__(self, context, server, key, ttl_ms, address, method, namespace):
+    def __init__(self, context, server, key, ttl_ms, address, method, namespace, fields):
         self.pipe, other = context.Pipe(duplex=False)
         address = address or server.unix
-        arguments = (other, address, key, ttl_ms, method, namespace)
+        arguments = (other, address, key, ttl_ms, method, namespace, fields)
         self.process = context.Process(target=hold, args=arguments, daemon=True)
         self.process.start()
         other.close()
@@ -89,8 +89,8 @@ class Holders:
         self.context.set_forkserver_preload(["holder"])
         self.started = []
 
-    def start(self, server, key, ttl_ms=0, address=None, method="Hold", namespace=None):
-        holder = Holder(self.context, server, key, ttl_ms, address, method, namespace)
+    def start(self, server, key, ttl_ms=0, address=None, method="Hold", namespace=None, **fields):
+        holder = Holder(self.context, server, key, ttl_ms, address, method, namespace, fields)
         self.started.append(holder)
         return holder
 

@@ -182,7 +182,7 @@ def test_version(start_cli):
         (["try", "k" * 513], "k" * 40 + "...: key: longer"),
         (["run", "k" * 513, "--", "true"], "k" * 40 + "...: key: longer"),
         (["run", "k\udcff\x1b", "true"], "run k?? -- true"),
-        (["try", "k", "--label", "l" * 257], "256"),
+        (["try", "k", "--label", "l" * 129], "128"),
     ],
 )
 def test_usage(start_cli, words, expected):

@@ -156,7 +156,7 @@ def test_out_of_descriptors(redis, start_server, figure):
 def test_a_client_that_takes_no_answers_is_closed(redis, start_server):
     """Its output passes the limit: the connection is closed and its leases are revoked."""
     server = start_server(redis, max_output=65536, max_calls_per_connection=5000)
-    server.connect().lease("busy", 60000, label="x" * 256)
+    server.connect().lease("busy", 60000, label="x" * 128)
     slow = server.connect()
     slow.lease("k", 60000)
     redis.freeze()

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """AUTH and SELECT: right, wrong, and put right later."""
+import pathlib
+
 import pytest
 
+from holdfast.v1 import locks_pb2
 from server import run_holdfastd
 from waiting import always, eventually
 
@@ -162,3 +165,34 @@ def test_a_password_on_the_command_line_is_not_shown_by_check_config():
     assert result.returncode == 0
     assert PASSWORD not in result.stdout + result.stderr
     assert ENCODED not in result.stdout + result.stderr
+
+
+def test_the_rights_that_are_documented_are_enough(guarded, start_server, password_file):
+    """Everything that scripts do, under the very line of docs/redis.md."""
+    page = pathlib.Path(__file__).resolve().parents[2] / "docs" / "redis.md"
+    line = next(x for x in page.read_text().splitlines() if x.startswith("ACL SETUSER"))
+    guarded(*[word.replace("PASSWORD", "sesame") for word in line.split(" ")])
+    path = password_file("sesame")
+    one, two = (
+        start_server(guarded, redis_user="holdfast", redis_password_file=path) for _ in range(2)
+    )
+    client, other = one.connect(), two.connect()
+    watch = client.watch("k")
+    assert watch.receive().HasField("free")
+    for fields in ({}, {"mode": locks_pb2.MODE_SHARED}, {"mode": locks_pb2.MODE_SHARED, "limit": 1}):
+        held = client.held("k", label="me", value=b"v", lock_delay_ms=1, **fields)
+        while watch.receive().held.value != b"v":
+            pass  # those before it, or nobody
+        waiter = other.hold("k", wait_ms=60_000)
+        waiter.expect("queued")
+        held.release()
+        waiter.expect("granted")
+        waiter.release()
+    lease = client.lease("r", grace_ms=60_000)
+    assert other.resume("r", lease.token) is not None
+    shared = other.lease("s", mode=locks_pb2.MODE_SHARED, detached=True, ttl_ms=60_000)
+    assert client.renew("s", shared.token, 60_000) is not None
+    assert client.release("s", shared.token)
+    for server in (one, two):
+        assert not server.find_events("redis.refused")
+        assert not server.find_events("redis.unsubscribed")

@@ -7,7 +7,7 @@ from holdfast.v1 import locks_pb2
 
 from load import Load
 from ttrpc import RpcError, Status
-from waiting import always, eventually, wait_until
+from waiting import FACTOR, always, eventually, wait_until
 
 TTL_MS = 10000
 
@@ -243,3 +243,23 @@ def test_an_evicting_redis_can_be_refused(start_redis, start_server):
     redis("CONFIG", "SET", "maxmemory-policy", "noeviction")
     server.wait_event("ready")
     assert server.connect().lease("k").fence > 0
+
+
+def test_a_thousand_leases_survive_flushall(redis, start_server, figure):
+    """All are re-created within a second, with their fences, and none is granted twice."""
+    server = start_server(redis, failover_grace="2s")
+    client, other = server.connect(), server.connect()
+    calls = [client.start_acquire(f"k{number}", ttl_ms=10_000) for number in range(1000)]
+    fences = {}
+    for number, call in enumerate(calls):
+        lease = call.result().lease
+        server.tokens.add(lease.token)
+        fences[number] = lease.fence
+    redis("FLUSHALL")
+    start = time.monotonic()
+    eventually(lambda: redis("EVAL", "return #redis.call('KEYS', 'lock:k*')", 0) == 1000, 5)
+    took = time.monotonic() - start
+    figure(f"1000 leases were back after {took * 1000:.0f} ms")
+    assert took < 1.0 * FACTOR
+    for number in range(0, 1000, 10):
+        assert other.acquire(f"k{number}", timeout_s=10).busy.fence == fences[number]

@@ -191,10 +191,10 @@ class Connection:
         self.send_frame(stream_id, REQUEST, 0, self.request_bytes(method, payload, timeout_s, service))
         return Call(self, stream_id, answer)
 
-    def open_stream(self, method, event, timeout_s=None, service=LOCKS):
+    def open_stream(self, method, event, timeout_s=None, service=LOCKS, payload=b""):
         stream_id = self.take_id()
         self.send_frame(
-            stream_id, REQUEST, REMOTE_OPEN, self.request_bytes(method, b"", timeout_s, service)
+            stream_id, REQUEST, REMOTE_OPEN, self.request_bytes(method, payload, timeout_s, service)
         )
         return Stream(self, stream_id, event)
 
@@ -299,6 +299,17 @@ class Client(Connection):
         assert response.WhichOneof("state") is not None
         return response.held if response.HasField("held") else None
 
+    def resume(self, key, token, ttl_ms=0, **fields):
+        """A Lease, or None when it is gone."""
+        request = locks_pb2.ResumeRequest(key=key, token=token, ttl_ms=ttl_ms, **fields)
+        response = self.start("Resume", request, locks_pb2.ResumeResponse).result()
+        return response.lease if response.HasField("lease") else None
+
+    def watch(self, key):
+        """A stream of WatchEvents; the first one is not read yet."""
+        payload = locks_pb2.WatchRequest(key=key).SerializeToString()
+        return self.open_stream("Watch", locks_pb2.WatchEvent, payload=payload)
+
     def hold(self, key, ttl_ms=0, **fields):
         """Starts a Hold; the first event is not read yet."""
         stream = HoldStream(self, self.open_stream("Hold", locks_pb2.HoldEvent).stream_id)
@@ -332,6 +343,8 @@ class HoldStream(Stream):
 
     def expect(self, kind, timeout=WAIT):
         found, event = self.next(timeout)
+        while found == "queued" and kind != "queued":
+            found, event = self.next(timeout)
         assert found == kind, f"expected {kind}, heard {found}: {event}"
         return event
 

@@ -2,14 +2,14 @@
 /* sim: random walks of the lease core through a simulated world. Prints the seed of a failure;
  * "--first SEED --seeds 1 --verbose" tells its story. */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/compiler.h"
 #include "sim_world.h"
 
-#define FAILURES_MAX 5
+#define FAILURES_MAX 40
 
 struct options {
     uint64_t seeds;
@@ -18,24 +18,11 @@ struct options {
     bool expects_violation;
 };
 
-static const char *const mistake_names[] = {
-    [MISTAKE_NONE] = "none",
-    [MISTAKE_LATE_CREDIT] = "late-credit",
-    [MISTAKE_NO_OWNER] = "no-owner",
-    [MISTAKE_NO_RECOVERY] = "no-recovery",
-    [MISTAKE_RECREATE_ALL] = "recreate-all",
-    [MISTAKE_LOW_FENCE] = "low-fence",
-};
-
 static int usage(void)
 {
     (void)fprintf(stderr, "usage: sim [--seeds N] [--first SEED] [--steps N] [--verbose]\n"
-                          "           [--mistake NAME] [--expect-violation]\n"
-                          "mistakes:");
-    for (size_t i = 0; i < COUNT_OF(mistake_names); i++) {
-        (void)fprintf(stderr, " %s", mistake_names[i]);
-    }
-    (void)fprintf(stderr, "\n");
+                          "           [--mistake NAME] [--expect-violation]\n");
+    mistakes_print(stderr);
     return 2;
 }
 
@@ -44,17 +31,6 @@ static bool parse_number(const char *text, uint64_t *number)
     char *end = NULL;
     *number = text == NULL ? 0 : strtoull(text, &end, 10);
     return text != NULL && *text != '\0' && *end == '\0';
-}
-
-static bool parse_mistake(const char *text, enum mistake *mistake)
-{
-    for (size_t i = 0; text != NULL && i < COUNT_OF(mistake_names); i++) {
-        if (strcmp(text, mistake_names[i]) == 0) {
-            *mistake = (enum mistake)i;
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool parse(struct options *options, char **arguments)
@@ -78,7 +54,7 @@ static bool parse(struct options *options, char **arguments)
                 return false;
             }
         } else if (strcmp(*argument, "--mistake") == 0) {
-            if (!parse_mistake(*++argument, &options->world.mistake)) {
+            if (!mistakes_parse(*++argument, &options->world.mistake)) {
                 return false;
             }
         } else {
@@ -88,6 +64,16 @@ static bool parse(struct options *options, char **arguments)
     return true;
 }
 
+static volatile uint64_t running_seed;
+
+/* A failed CHECK in the lease core, or worse: which seed it was is all there is to know. */
+static void on_crash(int number)
+{
+    (void)fprintf(stderr, "seed %" PRIu64 ": crashed\n", running_seed);
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
 int main(int count, char **arguments)
 {
     (void)count;
@@ -95,14 +81,19 @@ int main(int count, char **arguments)
     if (!parse(&options, arguments)) {
         return usage();
     }
+    (void)signal(SIGABRT, on_crash);
+    (void)signal(SIGSEGV, on_crash);
     uint64_t grants = 0;
     uint64_t losses = 0;
+    uint64_t handed_on = 0;
+    uint64_t passed_on = 0;
     uint64_t ran = 0;
     int failures = 0;
     const int failures_max = options.expects_violation ? 1 : FAILURES_MAX;
     for (; ran < options.seeds && failures < failures_max; ran++) {
         struct world world;
         options.world.seed = options.first + ran;
+        running_seed = options.world.seed;
         world_init(&world, &options.world);
         if (!world_run(&world)) {
             printf("seed %" PRIu64 ": %s\n", options.world.seed, world.problem);
@@ -110,9 +101,12 @@ int main(int count, char **arguments)
         }
         grants += world.checker.grants;
         losses += world.checker.losses;
+        handed_on += world_handed_on(&world);
+        passed_on += world.redis.passes;
         world_release(&world);
     }
-    printf("%" PRIu64 " seeds, %" PRIu64 " grants, %" PRIu64 " losses, %d failed\n", ran, grants,
-           losses, failures);
+    printf("%" PRIu64 " seeds, %" PRIu64 " grants (%" PRIu64 " handed on, %" PRIu64
+           " passed on), %" PRIu64 " losses, %d failed\n",
+           ran, grants, handed_on, passed_on, losses, failures);
     return (failures > 0) == options.expects_violation ? 0 : 1;
 }

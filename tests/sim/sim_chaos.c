@@ -28,6 +28,18 @@ static void on_cut(struct world *world, void *user, uint64_t number)
     sidecar_end_turn(sidecar);
 }
 
+static void on_hints_cut(struct world *world, void *user, uint64_t number)
+{
+    (void)world;
+    struct sidecar *sidecar = user;
+    if (!sidecar_can_run(sidecar, on_hints_cut, user, number)) {
+        return;
+    }
+    sidecar_begin_turn(sidecar);
+    hints_cut(&sidecar->hints);
+    sidecar_end_turn(sidecar);
+}
+
 static void stop_sidecar(struct world *world)
 {
     struct sidecar *sidecar = world_random_sidecar(world);
@@ -115,7 +127,14 @@ static void restart_redis(struct world *world)
     sim_redis_restart(&world->redis, is_empty);
     for (size_t i = 0; i < world->sidecar_count; i++) {
         world_after(world, 0, on_cut, world->sidecars[i], 0);
+        world_after(world, 0, on_hints_cut, world->sidecars[i], 0);
     }
+}
+
+static void flush_redis(struct world *world)
+{
+    world_trace(world, "redis: FLUSHALL");
+    sim_redis_flush(&world->redis);
 }
 
 static void delete_by_hand(struct world *world)
@@ -129,8 +148,12 @@ static void delete_by_hand(struct world *world)
 static void make_redis_forget(struct world *world)
 {
     const int64_t choice = sim_random_between(&world->random, 0, 99);
-    if (choice < 40) {
+    if (choice < 30) {
         restart_redis(world);
+    } else if (choice < 40) {
+        flush_redis(world);
+    } else if (choice < 44) {
+        world_after(world, 0, on_hints_cut, world_random_sidecar(world), 0);
     } else if (choice < 50) {
         kill_sidecar(world);
     } else if (choice < 70) {
@@ -151,13 +174,15 @@ static void disturb(struct world *world)
     const int64_t choice = sim_random_between(&world->random, 0, 99);
     if (choice < 20) {
         stop_sidecar(world);
-    } else if (choice < 40) {
+    } else if (choice < 35) {
         world_after(world, 0, on_cut, world_random_sidecar(world), 0);
-    } else if (choice < 50) {
+    } else if (choice < 45) {
+        world_after(world, 0, on_hints_cut, world_random_sidecar(world), 0);
+    } else if (choice < 53) {
         kill_sidecar(world);
-    } else if (choice < 60) {
+    } else if (choice < 61) {
         pause_redis(world);
-    } else if (choice < 63) {
+    } else if (choice < 65) {
         set_clock_back(world);
     } else if (choice < 73) {
         refuse(world);
@@ -181,7 +206,8 @@ static void on_fault(struct world *world, void *user, uint64_t number)
                     NULL, 0);
     } else {
         disturb(world);
-        world_after(world, sim_random_between(&world->random, 0, 2 * WORLD_S), on_fault, NULL, 0);
+        world_after(world, sim_random_between(&world->random, 0, world->fault_gap_us), on_fault,
+                    NULL, 0);
     }
 }
 

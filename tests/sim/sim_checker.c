@@ -2,60 +2,62 @@
 #include "sim_checker.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/clock.h"
+#include "sim_checker_internal.h"
 #include "sim_world.h"
-
-/* How long what faults have stirred up may last once they have stopped. */
-#define CALM_US (6 * WORLD_S)
 
 /* What a renewal may take when all is well. */
 #define RENEWAL_TIME_US (60 * WORLD_MS)
 
-static bool is_excused(const struct world *world, size_t lock)
+bool checker_is_excused(const struct world *world, size_t lock)
 {
     return world->now_us < world->checker.excused_until_us[lock];
 }
 
-/* Granted when no fault was at work any more. */
-static bool is_undisturbed(const struct client *client)
+bool checker_is_undisturbed(const struct client *client)
 {
     const int64_t calm_us = client->world->calm_since_us;
-    return calm_us != CLOCK_NEVER && client->granted_us > calm_us + CALM_US;
+    return calm_us != CLOCK_NEVER && client->granted_us > calm_us + CHECKER_CALM_US;
+}
+
+static void check_renewed(const struct client *client, int64_t now_us)
+{
+    const int64_t ttl_ms = client->ttl_ms;
+    const int64_t left_us = client->deadline_us - now_us;
+    const int64_t least_us = lease_validity_us(ttl_ms) - lease_renewal_us(ttl_ms) - RENEWAL_TIME_US;
+    const bool is_new = client->world->now_us < client->granted_us + RENEWAL_TIME_US;
+    if (checker_is_undisturbed(client) && !is_new && client->max_hold_ms == 0 &&
+        left_us < least_us) {
+        world_violation(client->world, "client %u: lock %zu was not renewed on time",
+                        client->number, client->lock);
+    }
 }
 
 static void check_lease(struct client *client)
 {
     struct world *world = client->world;
-    const struct lease *lease = client->lease;
     const int64_t now_us = sidecar_now_us(client->sidecar);
-    const int64_t deadline_us = lease_deadline_us(lease);
+    const int64_t deadline_us = lease_deadline_us(client->lease);
     if (client->deadline_us != 0 && deadline_us > client->deadline_us &&
         now_us >= client->deadline_us) {
         world_violation(world, "client %u: the lease on lock %zu came back to life", client->number,
                         client->lock);
     }
     client->deadline_us = deadline_us;
-    if (lease->operation.op.fence != client->fence) {
-        world_violation(world, "client %u: lock %zu would be renewed with another fence",
-                        client->number, client->lock);
-    }
-    if (!timer_is_set(&lease->timer)) {
-        world_violation(world, "client %u holds lock %zu without a timer", client->number,
+    if (lease_fence(client->lease) != client->fence) {
+        world_violation(world, "client %u: lock %zu has another fence now", client->number,
                         client->lock);
     }
-    const int64_t age_us = now_us - lease->confirmed_us;
-    if (is_undisturbed(client) && age_us > lease_renewal_us(client->ttl_ms) + RENEWAL_TIME_US) {
-        world_violation(world, "client %u: lock %zu was not renewed on time", client->number,
-                        client->lock);
-    }
+    check_renewed(client, now_us);
 }
 
-static void check_overlap(const struct client *first, const struct client *second)
+/* Two who believe to hold one lock: either both share it, or the model has failed. */
+static void check_pair(const struct client *first, const struct client *second)
 {
     struct world *world = first->world;
-    if (!is_excused(world, first->lock)) {
+    const bool is_shared = first->mode == STORE_SHARED && second->mode == STORE_SHARED;
+    if (!is_shared && !checker_is_excused(world, first->lock)) {
         world_violation(world,
                         "lock %zu is held twice: client %u with fence %" PRIu64
                         " and client %u with fence %" PRIu64,
@@ -63,54 +65,36 @@ static void check_overlap(const struct client *first, const struct client *secon
     }
 }
 
-static const struct client *find_by_tenure(const struct client_list *list,
-                                           const struct id128 *tenure)
+/* How many of those who hold the lock now were granted it before this one. */
+static uint32_t count_before(const struct world *world, const struct client *client)
 {
-    const struct client *client;
-    LIST_FOREACH (client, list, link) {
-        if (memcmp(&client->tenure, tenure, sizeof(*tenure)) == 0) {
-            return client;
-        }
+    uint32_t count = 0;
+    const struct client *other;
+    LIST_FOREACH (other, &world->holding, holding) {
+        const bool is_before =
+            other != client && other->lock == client->lock && other->fence < client->fence;
+        count += is_before && client_is_valid(other) ? 1 : 0;
     }
-    return NULL;
+    return count;
 }
 
-/* Whether the sidecar must see to it that nothing stays held for this client, which is gone. */
-static bool must_be_cleaned_up(const struct client *client)
+static void check_limit(struct world *world, const struct client *client)
 {
-    if (client->state != CLIENT_DONE || !client->sidecar->is_alive) {
-        return false;
-    }
-    const bool is_abandoned = !client->may_be_retried && client->fence == 0;
-    return client->kind == CLIENT_LEASE || (client->kind == CLIENT_DETACHED && is_abandoned);
-}
-
-/* A lock still held for somebody about whom his sidecar has forgotten was left behind. */
-static void check_left_behind(struct world *world, size_t at)
-{
-    const struct redis_lock *lock = sim_redis_lock(&world->redis, at);
-    if (lock->owner != REDIS_OURS || lock->is_restored || world->redis.has_jumped) {
+    if (client->limit == 0 || checker_is_excused(world, client->lock)) {
         return;
     }
-    struct id128 *tenure = &world->checker.owners[at].tenure;
-    const struct client **owner = &world->checker.owners[at].client;
-    if (memcmp(tenure, &lock->tenure, sizeof(*tenure)) != 0) {
-        *tenure = lock->tenure;
-        *owner = find_by_tenure(&world->clients, tenure);
-        *owner = *owner != NULL ? *owner : find_by_tenure(&world->gone, tenure);
-    }
-    if (*owner != NULL && must_be_cleaned_up(*owner) &&
-        keeper_count((*owner)->sidecar->keeper) == 0) {
-        world_violation(world, "client %u is gone but lock %zu is still held for it",
-                        (*owner)->number, at);
+    const uint32_t before = count_before(world, client);
+    if (before >= client->limit) {
+        world_violation(world, "client %u shares lock %zu, limit %u, with %u before it",
+                        client->number, client->lock, client->limit, before);
     }
 }
 
-void checker_step(struct world *world)
+static void check_holders(struct world *world)
 {
     const struct client *valid[REDIS_LOCKS] = {NULL};
     struct client *client;
-    LIST_FOREACH (client, &world->clients, link) {
+    LIST_FOREACH (client, &world->holding, holding) {
         if (client->state == CLIENT_HOLDING && client->kind == CLIENT_LEASE) {
             check_lease(client);
         }
@@ -118,10 +102,38 @@ void checker_step(struct world *world)
             continue;
         }
         if (valid[client->lock] != NULL) {
-            check_overlap(client, valid[client->lock]);
+            check_pair(client, valid[client->lock]);
+            check_limit(world, client);
+            check_limit(world, valid[client->lock]);
         }
-        valid[client->lock] = client;
+        if (valid[client->lock] == NULL || client->mode == STORE_EXCLUSIVE) {
+            valid[client->lock] = client;
+        }
     }
+}
+
+/* A hold that its sidecar has forgotten about was left behind. */
+static void check_left_behind(struct world *world, size_t at)
+{
+    const struct redis_lock *lock = sim_redis_lock(&world->redis, at);
+    for (size_t i = 0; lock->kind == REDIS_HELD && i < lock->hold_count; i++) {
+        const struct redis_hold *hold = &lock->holds[i];
+        const bool is_detached = id128_equal(&hold->tenure, &hold->token);
+        const struct sidecar *sidecar = world_find_sidecar(world, hold->server);
+        if (hold->is_restored || hold->is_closed || hold->is_passed || is_detached ||
+            world->redis.has_jumped || !sidecar->is_alive) {
+            continue;
+        }
+        if (keeper_count(sidecar->keeper) == sidecar_watches(sidecar)) {
+            world_violation(world, "sidecar %u has forgotten that it holds lock %zu", hold->server,
+                            at);
+        }
+    }
+}
+
+void checker_step(struct world *world)
+{
+    check_holders(world);
     for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
         check_left_behind(world, lock);
     }
@@ -133,88 +145,12 @@ void checker_step(struct world *world)
     }
 }
 
-/* Whoever held the lock before must have heard that it was lost. */
-static void check_told(struct world *world, const struct client *granted)
-{
-    const struct client *other;
-    LIST_FOREACH (other, &world->clients, link) {
-        const bool is_holder = other != granted && other->lock == granted->lock &&
-                               other->kind == CLIENT_LEASE && other->state == CLIENT_HOLDING;
-        if (!is_holder) {
-            continue;
-        }
-        if (!sidecar_is_stopped(other->sidecar) && !other->sidecar->reads_first) {
-            world_violation(world, "client %u was granted lock %zu before client %u lost it",
-                            granted->number, granted->lock, other->number);
-        }
-    }
-}
-
-static bool is_still_held(struct world *world, const struct client *client)
-{
-    const struct redis_lock *lock = sim_redis_lock(&world->redis, client->lock);
-    return lock->owner == REDIS_OURS && !lock->is_restored && !world->redis.has_jumped &&
-           memcmp(&lock->tenure, &client->tenure, sizeof(client->tenure)) == 0;
-}
-
-void checker_granted(struct world *world, const struct client *client)
-{
-    struct sim_checker *checker = &world->checker;
-    checker->grants++;
-    if (is_excused(world, client->lock)) {
-        if (checker->last_fence[client->lock] < client->fence) {
-            checker->last_fence[client->lock] = client->fence;
-        }
-        return;
-    }
-    if (client->fence <= checker->last_fence[client->lock]) {
-        world_violation(world, "lock %zu: fence %" PRIu64 " after %" PRIu64, client->lock,
-                        client->fence, checker->last_fence[client->lock]);
-    }
-    checker->last_fence[client->lock] = client->fence;
-    check_told(world, client);
-}
-
-void checker_at_risk(struct world *world, const struct client *client)
-{
-    if (is_undisturbed(client)) {
-        world_violation(world, "client %u: lock %zu is at risk, though all is well", client->number,
-                        client->lock);
-    }
-}
-
-void checker_lost(struct world *world, const struct client *client, enum lease_loss loss)
-{
-    const int64_t now_us = sidecar_now_us(client->sidecar);
-    world->checker.losses++;
-    if (is_undisturbed(client)) {
-        world_violation(world, "client %u: lock %zu is lost, though all is well", client->number,
-                        client->lock);
-    }
-    if (loss == LEASE_LOSS_EXPIRED && now_us < lease_deadline_us(client->lease)) {
-        world_violation(world, "client %u: lock %zu expired too early", client->number,
-                        client->lock);
-    }
-    if (loss == LEASE_LOSS_TAKEN && is_still_held(world, client)) {
-        world_violation(world, "client %u: lock %zu was not taken", client->number, client->lock);
-    }
-}
-
-void checker_released(struct world *world, const struct client *client)
-{
-    /* A command of its own that lost its answer may have taken it again; that is being undone. */
-    const bool has_strays = sidecar_now_us(client->sidecar) < client->lease->operation.strays_us;
-    if (is_still_held(world, client) && !has_strays) {
-        world_violation(world, "client %u: lock %zu is not free", client->number, client->lock);
-    }
-}
-
 void checker_foreign(struct world *world, size_t lock)
 {
     const struct client *client;
-    LIST_FOREACH (client, &world->clients, link) {
+    LIST_FOREACH (client, &world->holding, holding) {
         /* A foreign program knows nothing of recovery windows. */
-        if (client->lock == lock && client_is_valid(client) && !is_excused(world, lock) &&
+        if (client->lock == lock && client_is_valid(client) && !checker_is_excused(world, lock) &&
             !world->forgets) {
             world_violation(world, "another program took lock %zu from client %u", lock,
                             client->number);
@@ -226,9 +162,46 @@ void checker_excuse(struct world *world, size_t lock)
 {
     int64_t *until_us = &world->checker.excused_until_us[lock];
     const struct redis_lock *found = sim_redis_lock(&world->redis, lock);
-    const int64_t end_us = world->now_us + (found->ttl_ms + found->ttl_ms / 100) * WORLD_MS;
-    if (found->owner == REDIS_OURS && *until_us < end_us) {
-        *until_us = end_us;
+    for (size_t i = 0; found->kind == REDIS_HELD && i < found->hold_count; i++) {
+        const int64_t ttl_ms = found->holds[i].ttl_ms;
+        const int64_t end_us = world->now_us + (ttl_ms + ttl_ms / 100) * WORLD_MS;
+        *until_us = *until_us < end_us ? end_us : *until_us;
+    }
+}
+
+static void check_memory(struct world *world, const struct sidecar *sidecar)
+{
+    const size_t count = keeper_count(sidecar->keeper);
+    if (count != sidecar_watches(sidecar)) {
+        world_violation(world, "sidecar %u still settles %zu leases", sidecar->number, count);
+    }
+}
+
+/* Whoever may retry it elsewhere under the same token must not find it released behind its back, so
+ * its entry is left to lapse. */
+static bool is_left_for_retry(const struct world *world, const struct id128 *tenure)
+{
+    const struct client *client;
+    LIST_FOREACH (client, &world->gone, link) {
+        if (client->kind == CLIENT_DETACHED && id128_equal(&client->token, tenure)) {
+            return client->may_be_retried;
+        }
+    }
+    return false;
+}
+
+/* Nobody waits any more, so nobody stands in a queue, but for what a replica brought back. */
+static void check_queue(struct world *world, size_t at)
+{
+    const struct redis_lock *lock = sim_redis_lock(&world->redis, at);
+    for (size_t i = 0; i < lock->entry_count; i++) {
+        const struct redis_entry *entry = &lock->entries[i];
+        if (!entry->is_restored && !world->redis.has_jumped &&
+            !is_left_for_retry(world, &entry->tenure) &&
+            world_find_sidecar(world, entry->server)->is_alive) {
+            world_violation(world, "sidecar %u has left its entry in the queue of lock %zu",
+                            entry->server, at);
+        }
     }
 }
 
@@ -240,10 +213,12 @@ void checker_settled(struct world *world)
                         (int)client->state);
     }
     for (size_t i = 0; i < world->sidecar_count; i++) {
-        const size_t count = keeper_count(world->sidecars[i]->keeper);
-        if (count != 0) {
-            world_violation(world, "sidecar %u still settles %zu leases",
-                            world->sidecars[i]->number, count);
+        check_memory(world, world->sidecars[i]);
+        for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
+            watch_check(&world->sidecars[i]->watches[lock]);
         }
+    }
+    for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
+        check_queue(world, lock);
     }
 }

@@ -2,15 +2,19 @@
 /*
  * What must be true at every step:
  *
- *   - no two leases of one lock are valid by their own deadline at the same true moment,
- *   - the fences of one lock rise in the order in which holders hear of them,
+ *   - at one true moment at most one lease of a lock is valid by its own deadline, or several
+ *     SHARED ones, none of which found more before it than its limit allows,
+ *   - the fences of a lock rise in the order in which holders hear of them, those of SHARED leases
+ *     above all EXCLUSIVE ones before, and no two are alike,
  *   - a holder hears LOST before anybody else hears GRANTED, unless its sidecar is stopped,
+ *   - the waiters of one sidecar are granted in the order of asking,
+ *   - nobody who waits is refused before its time, or kept long after,
  *   - a lease past its deadline never comes back to life, and none is called lost that is not,
- *   - a held lease always has a timer, and without faults it is renewed on time,
+ *   - without faults a held lease is renewed on time, and no lock is free while somebody waits,
  *   - once a sidecar has settled everything, the store holds nothing for clients that it gave up,
  *   - the count of leases is what the metrics say.
  *
- * An operator's DEL excuses its lock for the ttl of the lease that it hit.
+ * An operator's DEL excuses its lock for the ttl of the leases that it hit.
  */
 #ifndef SIM_CHECKER_H
 #define SIM_CHECKER_H
@@ -25,26 +29,34 @@ struct client;
 struct world;
 
 struct sim_checker {
-    uint64_t last_fence[REDIS_LOCKS];
+    uint64_t last_fence[REDIS_LOCKS];     /* the highest told */
+    uint64_t last_exclusive[REDIS_LOCKS]; /* the highest of an EXCLUSIVE lease */
     int64_t excused_until_us[REDIS_LOCKS];
     uint64_t grants; /* told to clients */
     uint64_t losses;
     struct {
-        struct id128 tenure;
-        const struct client *client; /* whose tenure it is; NULL: nobody's that we know */
-    } owners[REDIS_LOCKS];           /* as last seen in the store */
+        uint64_t fence; /* when looked at last, */
+        bool is_idle;   /* and whether it was free then */
+        int64_t idle_since_us;
+    } patrolled[REDIS_LOCKS];
 };
 
 /* After every turn of a sidecar. */
 void checker_step(struct world *world);
 
-/* A client was told that it holds its lock. */
-void checker_granted(struct world *world, const struct client *client);
+/* From time to time: nobody is left waiting. */
+void checker_patrol(struct world *world);
 
-/* A client was told that its lease is at risk, lost, or released. */
+/* A client was told that it waits, that it holds its lock, or that it cannot have it. */
+void checker_queued(struct world *world, const struct client *client,
+                    const struct lease_report *report);
+void checker_granted(struct world *world, const struct client *client);
+void checker_refused(struct world *world, const struct client *client,
+                     const struct store_result *result, int64_t now_us);
+
+/* A client was told that its lease is at risk, or lost. */
 void checker_at_risk(struct world *world, const struct client *client);
 void checker_lost(struct world *world, const struct client *client, enum lease_loss loss);
-void checker_released(struct world *world, const struct client *client);
 
 /* Another program took the lock. */
 void checker_foreign(struct world *world, size_t lock);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A random client: asks a sidecar for one thing, holds what it gets for a while, gives it back or
- * drops it; and what it believes meanwhile. */
+/* A random client: asks a sidecar for one thing, waits for it or not, holds what it gets for a
+ * while, gives it back, drops it, or goes away and comes back; and what it believes meanwhile. */
 #ifndef SIM_CLIENT_H
 #define SIM_CLIENT_H
 
 #include "base/id128.h"
 #include "lease/errand.h"
 #include "lease/lease.h"
+#include "lease/party.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,32 +26,61 @@ enum client_kind {
     CLIENT_INSPECT,
 };
 
-enum client_state { CLIENT_ASKING, CLIENT_HOLDING, CLIENT_RELEASING, CLIENT_DONE };
+enum client_state {
+    CLIENT_ASKING,
+    CLIENT_HOLDING,
+    CLIENT_AWAY,      /* LEASE: gone without a word, and may come back */
+    CLIENT_RETURNING, /* LEASE: asks to resume it */
+    CLIENT_RELEASING,
+    CLIENT_DONE,
+};
+
+/* What a lease reports to. */
+struct client_connection {
+    struct lease_holder holder;
+    struct client *client;
+};
 
 struct client {
     LIST_ENTRY(client) link;
+    LIST_ENTRY(client) holding; /* while it may believe to hold its lock */
     struct world *world;
     struct sidecar *sidecar; /* the one it talks to now */
     unsigned number;
     enum client_kind kind;
     enum client_state state;
+    bool is_listed; /* in world.holding */
     size_t lock;
-    char key[8];
+    enum store_mode mode;
+    uint32_t limit;
     int64_t ttl_ms;
-    struct id128 tenure; /* what the store knows it by */
+    uint32_t grace_ms;
+    uint32_t lock_delay_ms;
+    uint32_t max_hold_ms;
+    int64_t wait_us; /* 0: a try; CLOCK_NEVER: as long as it takes */
+    struct id128 token;
     uint64_t fence;
-    int64_t granted_us; /* true time */
-    bool is_probe;      /* must get what it asks for */
+    uint64_t holds;   /* counts the times it began to hold */
+    uint64_t asked;   /* the order of asking */
+    int64_t asked_us; /* true time, like these: */
+    int64_t granted_us;
+    int64_t believed_until_us; /* DETACHED, and while away */
+    int64_t wait_until_us;     /* by its sidecar's clock; CLOCK_NEVER for ever */
+    int64_t granted_local_us;  /* likewise */
+    bool is_probe;             /* must get what it asks for */
 
-    struct lease_holder holder; /* LEASE */
-    struct lease *lease;        /* NULL when it must not be used any more */
+    struct client_connection connections[2];
+    unsigned connection; /* the one in use */
+    struct lease *lease; /* NULL when it must not be used any more */
+    struct lease_party party;
     bool is_at_risk;
+    bool was_resumed;    /* through the store, so that another sidecar may have an old copy */
+    bool is_swapping;    /* LOST (RESUMED) is to be heard on the old connection */
     int64_t deadline_us; /* as last seen by the checker, by the sidecar's clock */
 
-    struct errand *errand;     /* DETACHED, INSPECT: the one under way */
-    uint64_t errands;          /* counts them */
-    bool may_be_retried;       /* DETACHED */
-    int64_t believed_until_us; /* DETACHED, HOLDING: true time */
+    struct errand *errand; /* DETACHED, INSPECT: the one under way */
+    uint64_t errands;      /* counts them */
+    bool may_be_retried;   /* DETACHED */
     int tries;
 };
 
@@ -65,6 +95,9 @@ void client_end_all(struct world *world, struct sidecar *sidecar);
 
 /* Whether it believes to hold its lock, by the deadline it was told. */
 bool client_is_valid(const struct client *client);
+
+/* Whether it waits for its lock in the queue of its sidecar. */
+bool client_is_waiting(const struct client *client);
 
 void client_destroy(struct client *client);
 

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
-
 #include "base/check.h"
 #include "base/clock.h"
 #include "sim_client_internal.h"
@@ -18,18 +16,17 @@ static void next_after(struct client *client, int64_t delay_us)
 /* The step failed, or nobody waited for it: again through another sidecar, a few times. */
 static void try_again(struct client *client)
 {
-    const bool may_repeat = client->state != CLIENT_ASKING || client->may_be_retried;
-    if (!may_repeat || ++client->tries >= TRIES_MAX) {
+    if (++client->tries >= TRIES_MAX) {
         client_finish(client);
         return;
     }
     next_after(client, sim_random_between(&client->world->random, 0, 300 * WORLD_MS));
 }
 
-static void on_held(struct client *client, const struct store_result *result, bool is_grant)
+/* Held until `deadline_us` by its sidecar's clock; renewed or released before. */
+static void on_held(struct client *client, int64_t deadline_us)
 {
     struct world *world = client->world;
-    const int64_t deadline_us = result->sent_us + lease_validity_us(client->ttl_ms);
     const int64_t believed_us = sidecar_true_us(client->sidecar, deadline_us) - 2;
     if (believed_us <= world->now_us) {
         world_violation(world, "client %u was given a detached lease that is over", client->number);
@@ -37,33 +34,16 @@ static void on_held(struct client *client, const struct store_result *result, bo
     if (believed_us > client->believed_until_us) {
         client->believed_until_us = believed_us;
     }
-    if (is_grant) {
-        client->state = CLIENT_HOLDING;
-        client->fence = result->fence;
-        client->granted_us = world->now_us;
-        checker_granted(world, client);
-    }
     client->tries = 0;
     const int64_t half_us = client->ttl_ms * WORLD_MS / 2;
     next_after(client,
                sim_random_between(&world->random, 0, half_us < WORLD_S ? half_us : WORLD_S));
 }
 
-static void on_acquired(struct client *client, const struct store_result *result)
-{
-    if (result->code == STORE_OK) {
-        on_held(client, result, true);
-    } else if (result->code == STORE_UNAVAILABLE) {
-        try_again(client);
-    } else {
-        client_finish(client);
-    }
-}
-
 static void on_renewed(struct client *client, const struct store_result *result)
 {
     if (result->code == STORE_OK) {
-        on_held(client, result, false);
+        on_held(client, result->sent_us + lease_validity_us(client->ttl_ms));
     } else if (result->code == STORE_UNAVAILABLE) {
         try_again(client);
     } else {
@@ -100,19 +80,10 @@ static void on_done(void *user, const struct store_result *result, int64_t now_u
         client_finish(client);
         return;
     }
-    switch (client->state) {
-    case CLIENT_ASKING:
-        on_acquired(client, result);
-        break;
-    case CLIENT_HOLDING:
+    if (client->state == CLIENT_HOLDING) {
         on_renewed(client, result);
-        break;
-    case CLIENT_RELEASING:
+    } else {
         on_released(client, result);
-        break;
-    case CLIENT_DONE:
-        world_violation(world, "client %u was answered after its end", client->number);
-        break;
     }
 }
 
@@ -142,18 +113,9 @@ static enum store_verb next_verb(struct client *client)
     const bool is_over =
         client->world->is_closing || sim_random_chance(&client->world->random, 400);
     if (client->state == CLIENT_HOLDING && is_over) {
-        client->state = CLIENT_RELEASING;
+        client_change_state(client, CLIENT_RELEASING);
     }
-    switch (client->state) {
-    case CLIENT_HOLDING:
-        return STORE_RENEW;
-    case CLIENT_RELEASING:
-        return STORE_RELEASE;
-    case CLIENT_ASKING:
-    case CLIENT_DONE:
-        break;
-    }
-    return STORE_ACQUIRE;
+    return client->state == CLIENT_HOLDING ? STORE_RENEW : STORE_RELEASE;
 }
 
 static void start(struct client *client)
@@ -165,11 +127,10 @@ static void start(struct client *client)
     const int64_t patience_us = sim_random_between(&world->random, 0, 1500 * WORLD_MS);
     const struct errand_ask ask = {
         .verb = next_verb(client),
-        .key = client->key,
+        .key = world_key(client->lock),
         .key_length = 6,
         .ttl_ms = client->ttl_ms,
-        .token = client->tenure,
-        .may_be_retried = client->may_be_retried,
+        .token = client->token,
         .deadline_us = is_patient ? CLOCK_NEVER : now_us + patience_us,
     };
     client->errands++;
@@ -198,19 +159,10 @@ static void on_next(struct world *world, void *user, uint64_t number)
     sidecar_end_turn(client->sidecar);
 }
 
-static void draw_token(struct client *client)
+void client_hold_detached(struct client *client, int64_t deadline_us)
 {
-    for (size_t i = 0; i < ID128_SIZE; i += sizeof(uint64_t)) {
-        const uint64_t part = sim_random_next(&client->world->random);
-        memcpy(client->tenure.bytes + i, &part, sizeof(part));
-    }
-}
-
-void client_start_detached(struct client *client)
-{
-    draw_token(client);
-    client->may_be_retried = sim_random_chance(&client->world->random, 600);
-    next_after(client, 0);
+    client_change_state(client, CLIENT_HOLDING);
+    on_held(client, deadline_us);
 }
 
 void client_start_inspect(struct client *client)
@@ -220,8 +172,6 @@ void client_start_inspect(struct client *client)
 
 void client_disown_errand(struct client *client)
 {
-    if (client->errand != NULL) {
-        client->errand = NULL;
-        try_again(client);
-    }
+    client->errand = NULL; /* the process is gone, and the errand with it */
+    try_again(client);
 }

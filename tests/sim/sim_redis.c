@@ -4,165 +4,259 @@
 #include <inttypes.h>
 
 #include "base/memory.h"
+#include "sim_hints.h"
+#include "sim_redis_internal.h"
 #include "sim_world.h"
 
 #define EPOCH_US INT64_C(1700000000000000)
 
-static int64_t steady_us(const struct sim_redis *redis)
+/* Every change of a hold passes here: whatever the rules decided, a hold of another owner must
+ * never get here, and a grant never be written over by an older one. */
+static void check_change(struct sim_redis *redis, const struct redis_request *request,
+                         const struct redis_hold *hold, uint64_t fence)
 {
-    const int64_t now_us = redis->world->now_us;
-    return now_us + now_us * redis->drift_ppm / 1000000;
-}
-
-static bool is_recovering(const struct sim_redis *redis)
-{
-    return steady_us(redis) < redis->data.recovery_until_us;
-}
-
-static bool is_own(const struct redis_lock *lock, const struct redis_request *request)
-{
-    return lock->owner == REDIS_OURS && id128_equal(&lock->tenure, &request->tenure);
-}
-
-static bool has_seen_before_restart(const struct sim_redis *redis, uint64_t fence)
-{
-    for (size_t i = 0; i < redis->seen_before; i++) {
-        if (redis->seen[i] == fence) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void note_seen(struct sim_redis *redis, uint64_t fence)
-{
-    if (redis->data.seen_count == redis->seen_capacity) {
-        redis->seen_capacity *= 2;
-        redis->seen = memory_resize(redis->seen, redis->seen_capacity * sizeof(*redis->seen));
-    }
-    redis->seen[redis->data.seen_count++] = fence;
-}
-
-/* The only place where a command changes a lock: whatever the rules above decided, a lock of
- * another owner must never get here. */
-static void change(struct sim_redis *redis, const struct redis_request *request,
-                   const struct redis_lock *changed)
-{
-    struct redis_lock *lock = &redis->data.locks[request->lock];
-    if (lock->owner != REDIS_FREE && !is_own(lock, request)) {
+    if (!id128_equal(&hold->tenure, &request->tenure)) {
         world_violation(redis->world,
                         "a command changed lock %zu of another owner (fence %" PRIu64 ")",
-                        request->lock, lock->fence);
+                        request->lock, hold->fence);
     }
-    *lock = *changed;
-}
-
-static void set(struct sim_redis *redis, const struct redis_request *request, uint64_t fence,
-                int64_t since_ms)
-{
-    const struct redis_lock lock = {
-        .owner = REDIS_OURS,
-        .tenure = request->tenure,
-        .fence = fence,
-        .since_ms = since_ms,
-        .ttl_ms = request->ttl_ms,
-        .expires_us = steady_us(redis) + request->ttl_ms * WORLD_MS,
-    };
-    change(redis, request, &lock);
-}
-
-static uint64_t next_fence(struct sim_redis *redis)
-{
-    const uint64_t time_us = (uint64_t)sim_redis_time_us(redis);
-    uint64_t fence = redis->data.fence_register + 1;
-    if (fence < time_us && redis->world->config.mistake != MISTAKE_LOW_FENCE) {
-        fence = time_us;
+    if (fence < hold->fence) {
+        world_violation(redis->world, "lock %zu: fence %" PRIu64 " was written over fence %" PRIu64,
+                        request->lock, fence, hold->fence);
     }
-    redis->data.fence_register = fence;
-    note_seen(redis, fence);
-    return fence;
 }
 
-static void describe(const struct sim_redis *redis, const struct redis_lock *lock,
-                     struct store_holder *holder)
+/* The hold lives for the request's ttl from now on, and its lock delay after that. Only a newer
+ * grant may make its life shorter: a late command of an older one must not. */
+static void restore_ttl(struct sim_redis *redis, const struct redis_request *request,
+                        struct redis_hold *hold)
 {
-    if (lock->owner == REDIS_FREE) {
+    check_change(redis, request, hold, hold->fence);
+    int64_t expires_us =
+        redis_steady_us(redis) + (request->ttl_ms + request->lock_delay_ms) * WORLD_MS;
+    if (expires_us < hold->expires_us && request->fence > hold->fence) {
+        redis_tell_first(redis, request->lock);
+    } else if (expires_us < hold->expires_us) {
+        expires_us = hold->expires_us;
+    }
+    hold->server = request->server;
+    hold->ttl_ms = request->ttl_ms;
+    hold->expires_us = expires_us;
+    hold->is_passed = false;
+}
+
+static void write_grant(struct sim_redis *redis, const struct redis_request *request,
+                        struct redis_hold *hold)
+{
+    check_change(redis, request, hold, request->fence);
+    hold->fence = request->fence;
+    hold->token = request->token;
+    hold->since_ms = request->since_ms;
+    if (redis->data.fence_register < request->fence) {
+        redis->data.fence_register = request->fence;
+    }
+    redis_note_seen(redis, request->fence);
+}
+
+/* Sets the fences aside that the request asks for. */
+static void reserve(struct sim_redis *redis, const struct redis_request *request,
+                    const struct redis_hold *hold, struct store_result *result)
+{
+    if (request->fence_block == 0) {
         return;
     }
-    *holder = (struct store_holder){
-        .is_held = true,
-        .is_foreign = lock->owner == REDIS_FOREIGN,
-        .remaining_us = lock->expires_us - steady_us(redis),
-        .since_ms = lock->since_ms,
-        .fence = lock->fence,
+    const uint64_t last = redis->data.fence_register;
+    result->fence_end = (last > hold->fence ? last : hold->fence) + request->fence_block;
+    if (redis->world->config.mistake != MISTAKE_UNRESERVED_FENCE) {
+        redis->data.fence_register = result->fence_end;
+    }
+    result->waiting = redis_others_waiting(&redis->data.locks[request->lock], request->server);
+}
+
+static struct redis_hold *grant(struct sim_redis *redis, const struct redis_request *request)
+{
+    const struct redis_hold hold = {
+        .tenure = request->tenure,
+        .token = request->token,
+        .fence = redis_next_fence(redis),
+        .since_ms = sim_redis_time_us(redis) / WORLD_MS,
     };
+    struct redis_hold *added = redis_add_hold(redis, request->lock, request->mode, &hold);
+    restore_ttl(redis, request, added);
+    return added;
+}
+
+static void confirm(struct sim_redis *redis, const struct redis_request *request,
+                    struct redis_hold *hold)
+{
+    if (hold->is_passed) {
+        hold->token = request->token;
+    }
+    restore_ttl(redis, request, hold);
+}
+
+/* Why a lock cannot be had; queues up if that is wanted. */
+static void put_off(struct sim_redis *redis, const struct redis_request *request,
+                    struct store_result *result)
+{
+    const struct redis_lock *lock = &redis->data.locks[request->lock];
+    result->code = STORE_BUSY;
+    if (request->wants_queue) {
+        redis_enqueue(redis, request);
+        result->code = STORE_QUEUED;
+    }
+    redis_describe(redis, lock, &result->holder);
+    result->holder.waiting = 0;
 }
 
 static void acquire(struct sim_redis *redis, const struct redis_request *request,
                     struct store_result *result)
 {
     struct redis_lock *lock = sim_redis_lock(redis, request->lock);
-    if (is_own(lock, request)) {
-        set(redis, request, lock->fence, lock->since_ms);
-    } else if (lock->owner != REDIS_FREE) {
-        result->code = STORE_BUSY;
-        describe(redis, lock, &result->holder);
-        return;
-    } else if (is_recovering(redis)) {
+    struct redis_hold *hold = redis_find_own(lock, request);
+    const bool has_room = redis_has_room(lock, request->mode, request->limit);
+    if (hold != NULL) {
+        confirm(redis, request, hold);
+    } else if (has_room && redis_is_recovering(redis)) {
         result->code = STORE_RECOVERING;
-        result->retry_after_us = redis->data.recovery_until_us - steady_us(redis);
+        result->retry_after_us = redis->data.recovery_until_us - redis_steady_us(redis);
         return;
     } else {
-        set(redis, request, next_fence(redis), sim_redis_time_us(redis) / WORLD_MS);
+        redis_serve(redis, request->lock, &request->tenure);
+        if (!redis_has_room(lock, request->mode, request->limit) ||
+            !redis_is_first(lock, &request->tenure)) {
+            put_off(redis, request, result);
+            return;
+        }
+        hold = grant(redis, request);
     }
+    redis_dequeue(lock, request->server, &request->tenure);
     result->code = STORE_OK;
-    result->fence = lock->fence;
-    result->since_ms = lock->since_ms;
+    result->fence = hold->fence;
+    result->since_ms = hold->since_ms;
+    reserve(redis, request, hold, result);
+    redis_serve(redis, request->lock, NULL); /* readers behind a reader */
 }
 
-static void recreate(struct sim_redis *redis, const struct redis_request *request)
+/* Whether a renewal may bring its lock back, which is missing. */
+static bool may_recreate(const struct sim_redis *redis, const struct redis_request *request,
+                         const struct redis_lock *lock)
 {
-    if (has_seen_before_restart(redis, request->fence)) {
+    const bool is_unseen =
+        request->fence > redis->data.mark || redis->world->config.mistake == MISTAKE_RECREATE_ALL;
+    const bool is_open = redis_has_room(lock, request->mode, 0);
+    return is_open && redis_is_recovering(redis) && request->fence > 0 && is_unseen &&
+           request->mode != STORE_ANY_MODE;
+}
+
+static struct redis_hold *recreate(struct sim_redis *redis, const struct redis_request *request)
+{
+    if (redis_has_seen_before(redis, request->fence)) {
         world_violation(redis->world,
                         "lock %zu was re-created with fence %" PRIu64
                         ", which this Redis had seen end",
                         request->lock, request->fence);
     }
-    set(redis, request, request->fence, request->since_ms);
-    note_seen(redis, request->fence);
-    if (redis->data.fence_register < request->fence) {
-        redis->data.fence_register = request->fence;
-    }
+    const struct redis_hold hold = {.tenure = request->tenure};
+    struct redis_hold *added = redis_add_hold(redis, request->lock, request->mode, &hold);
+    restore_ttl(redis, request, added);
+    return added;
 }
 
 static void renew(struct sim_redis *redis, const struct redis_request *request,
                   struct store_result *result)
 {
     const enum mistake mistake = redis->world->config.mistake;
-    const struct redis_lock *lock = sim_redis_lock(redis, request->lock);
-    const bool is_unseen = request->fence > redis->data.mark || mistake == MISTAKE_RECREATE_ALL;
-    result->code = STORE_OK;
-    if (is_own(lock, request) || (lock->owner == REDIS_OURS && mistake == MISTAKE_NO_OWNER)) {
-        set(redis, request, lock->fence, lock->since_ms);
-        result->fence = request->fence == 0 ? lock->fence : 0;
-    } else if (lock->owner == REDIS_FREE && is_recovering(redis) && request->fence > 0 &&
-               is_unseen) {
-        recreate(redis, request);
-    } else {
-        result->code = STORE_NOT_HELD;
+    struct redis_lock *lock = sim_redis_lock(redis, request->lock);
+    struct redis_hold *hold = redis_find_own(lock, request);
+    if (hold == NULL && mistake == MISTAKE_NO_OWNER && lock->kind == REDIS_HELD) {
+        hold = &lock->holds[0];
     }
+    result->code = STORE_NOT_HELD;
+    if (hold != NULL) {
+        restore_ttl(redis, request, hold);
+    } else if (may_recreate(redis, request, lock)) {
+        hold = recreate(redis, request);
+    } else {
+        return;
+    }
+    result->code = STORE_OK;
+    const bool is_stale_write = mistake == MISTAKE_STALE_WRITE && request->fence > 0;
+    if (request->fence > hold->fence || is_stale_write) {
+        write_grant(redis, request, hold);
+    }
+    result->fence = request->fence == 0 ? hold->fence : 0;
+    reserve(redis, request, hold, result);
 }
 
 static void release(struct sim_redis *redis, const struct redis_request *request,
                     struct store_result *result)
 {
-    static const struct redis_lock free_lock = {.owner = REDIS_FREE};
-    const struct redis_lock *lock = sim_redis_lock(redis, request->lock);
-    const bool is_careless = redis->world->config.mistake == MISTAKE_NO_OWNER;
+    struct redis_lock *lock = sim_redis_lock(redis, request->lock);
+    struct redis_hold *hold = redis_find_own(lock, request);
+    if (hold == NULL && redis->world->config.mistake == MISTAKE_NO_OWNER &&
+        lock->kind == REDIS_HELD) {
+        hold = &lock->holds[0];
+    }
     result->code = STORE_NOT_HELD;
-    if (is_own(lock, request) || (is_careless && lock->owner != REDIS_FREE)) {
-        change(redis, request, &free_lock);
+    if (request->wants_queue) {
+        redis_dequeue(lock, request->server, &request->tenure);
+    }
+    if (hold != NULL) {
         result->code = STORE_OK;
+        check_change(redis, request, hold, hold->fence);
+        if (request->lock_delay_ms > 0) {
+            hold->is_closed = true;
+            hold->expires_us = redis_steady_us(redis) + request->lock_delay_ms * WORLD_MS;
+            redis_tell_first(redis, request->lock);
+        } else {
+            redis_remove_hold(lock, hold);
+        }
+    }
+    redis_serve(redis, request->lock, NULL);
+}
+
+static void resume(struct sim_redis *redis, const struct redis_request *request,
+                   struct store_result *result)
+{
+    struct redis_hold *hold =
+        (struct redis_hold *)(uintptr_t)sim_redis_find_token(redis, request->lock, &request->token);
+    if (redis_is_recovering(redis)) { /* what is found may be older than what was lost */
+        result->code = STORE_RECOVERING;
+        result->retry_after_us = redis->data.recovery_until_us - redis_steady_us(redis);
+        return;
+    }
+    result->code = STORE_NOT_HELD;
+    if (hold != NULL) {
+        result->code = STORE_OK;
+        hold->tenure = request->tenure;
+        restore_ttl(redis, request, hold);
+        redis_describe(redis, &redis->data.locks[request->lock], &result->holder);
+        result->fence = hold->fence;
+        result->since_ms = hold->since_ms;
+    }
+}
+
+static void run(struct sim_redis *redis, const struct redis_request *request,
+                struct store_result *result)
+{
+    switch (request->verb) {
+    case STORE_ACQUIRE:
+        acquire(redis, request, result);
+        break;
+    case STORE_RENEW:
+        renew(redis, request, result);
+        break;
+    case STORE_RELEASE:
+        release(redis, request, result);
+        break;
+    case STORE_RESUME:
+        resume(redis, request, result);
+        break;
+    case STORE_INSPECT:
+        result->code = STORE_OK;
+        redis_describe(redis, &redis->data.locks[request->lock], &result->holder);
+        break;
     }
 }
 
@@ -173,7 +267,9 @@ static void check_incarnation(struct sim_redis *redis)
     if (is_new && redis->world->config.mistake != MISTAKE_NO_RECOVERY) {
         redis->data.incarnation = redis->run_id;
         redis->data.mark = redis->data.fence_register;
-        redis->data.recovery_until_us = steady_us(redis) + REDIS_RECOVERY_WINDOW_US;
+        redis->data.recovery_until_us = redis_steady_us(redis) + REDIS_RECOVERY_WINDOW_US;
+        world_trace(redis->world, "redis: a recovery window begins, mark %" PRIu64,
+                    redis->data.mark);
     }
 }
 
@@ -198,7 +294,19 @@ void sim_redis_release(struct sim_redis *redis)
 
 int64_t sim_redis_time_us(const struct sim_redis *redis)
 {
-    return steady_us(redis) + redis->wall_offset_us;
+    return redis_steady_us(redis) + redis->wall_offset_us;
+}
+
+int64_t sim_redis_window_end_us(struct sim_redis *redis)
+{
+    check_incarnation(redis);
+    return redis_is_recovering(redis) ? redis->data.recovery_until_us : 0;
+}
+
+/* Whether another grant holds the lock than before, as far as a watch would show. */
+static bool has_changed(const struct store_holder *a, const struct store_holder *b)
+{
+    return a->is_held != b->is_held || a->fence != b->fence || a->holders != b->holders;
 }
 
 void sim_redis_execute(struct sim_redis *redis, const struct redis_request *request,
@@ -208,47 +316,50 @@ void sim_redis_execute(struct sim_redis *redis, const struct redis_request *requ
     if (redis->world->now_us < redis->refuses_until_us) {
         return;
     }
-    if (sim_redis_time_us(redis) > request->not_after_us) {
+    if (sim_redis_time_us(redis) > request->not_after_us &&
+        redis->world->config.mistake != MISTAKE_LATE_COMMAND) {
         result->code = STORE_EXPIRED;
         return;
     }
     check_incarnation(redis);
     const struct redis_lock *lock = sim_redis_lock(redis, request->lock);
-    if (lock->owner == REDIS_OTHER_TYPE) {
+    if (lock->kind == REDIS_OTHER_TYPE) {
         result->code = STORE_WRONG_TYPE;
         result->detail = "list";
         return;
     }
-    switch (request->verb) {
-    case STORE_ACQUIRE:
-        acquire(redis, request, result);
-        break;
-    case STORE_RENEW:
-        renew(redis, request, result);
-        break;
-    case STORE_RELEASE:
-        release(redis, request, result);
-        break;
-    case STORE_INSPECT:
-        result->code = STORE_OK;
-        describe(redis, lock, &result->holder);
-        break;
+    struct store_holder before = {.is_held = false};
+    struct store_holder after = {.is_held = false};
+    const struct id128 first = lock->entries[0].tenure;
+    redis_describe(redis, lock, &before);
+    run(redis, request, result);
+    redis_describe(redis, lock, &after);
+    if (before.waiting > 0 && !redis_is_first(lock, &first)) {
+        redis_tell_first(redis, request->lock); /* who is first knows when the lock will be free */
+    }
+    if (has_changed(&before, &after)) {
+        hints_publish_change(redis->world, request->lock);
     }
 }
 
-struct redis_lock *sim_redis_lock(struct sim_redis *redis, size_t lock)
+void sim_redis_inspect(struct sim_redis *redis, size_t lock, struct store_holder *holder)
 {
-    struct redis_lock *found = &redis->data.locks[lock];
-    const bool can_expire = found->owner == REDIS_OURS || found->owner == REDIS_FOREIGN;
-    if (can_expire && steady_us(redis) >= found->expires_us) {
-        *found = (struct redis_lock){.owner = REDIS_FREE};
-    }
-    return found;
+    redis_describe(redis, sim_redis_lock(redis, lock), holder);
 }
 
 void sim_redis_replicate(struct sim_redis *redis)
 {
     redis->replica = redis->data;
+}
+
+static void mark_restored(struct redis_lock *lock)
+{
+    for (size_t i = 0; i < lock->hold_count; i++) {
+        lock->holds[i].is_restored = true;
+    }
+    for (size_t i = 0; i < lock->entry_count; i++) {
+        lock->entries[i].is_restored = true;
+    }
 }
 
 void sim_redis_restart(struct sim_redis *redis, bool is_empty)
@@ -257,45 +368,14 @@ void sim_redis_restart(struct sim_redis *redis, bool is_empty)
     redis->seen_before = redis->data.seen_count;
     redis->run_id++;
     for (size_t i = 0; i < REDIS_LOCKS; i++) {
-        redis->data.locks[i].is_restored = true;
+        mark_restored(&redis->data.locks[i]);
     }
     sim_redis_replicate(redis);
 }
 
-bool sim_redis_foreign_set(struct sim_redis *redis, size_t lock, uint64_t who, int64_t ttl_ms)
+void sim_redis_flush(struct sim_redis *redis)
 {
-    struct redis_lock *found = sim_redis_lock(redis, lock);
-    if (found->owner != REDIS_FREE) {
-        return false;
-    }
-    *found = (struct redis_lock){
-        .owner = REDIS_FOREIGN,
-        .ttl_ms = ttl_ms,
-        .expires_us = steady_us(redis) + ttl_ms * WORLD_MS,
-        .foreign = who,
-    };
-    return true;
-}
-
-void sim_redis_foreign_delete(struct sim_redis *redis, size_t lock, uint64_t who)
-{
-    struct redis_lock *found = sim_redis_lock(redis, lock);
-    if (found->owner == REDIS_FOREIGN && found->foreign == who) {
-        *found = (struct redis_lock){.owner = REDIS_FREE};
-    }
-}
-
-void sim_redis_operator_delete(struct sim_redis *redis, size_t lock)
-{
-    *sim_redis_lock(redis, lock) = (struct redis_lock){.owner = REDIS_FREE};
-}
-
-void sim_redis_toggle_type(struct sim_redis *redis, size_t lock)
-{
-    struct redis_lock *found = sim_redis_lock(redis, lock);
-    if (found->owner == REDIS_FREE) {
-        found->owner = REDIS_OTHER_TYPE;
-    } else if (found->owner == REDIS_OTHER_TYPE) {
-        found->owner = REDIS_FREE;
-    }
+    redis->data = (struct redis_data){.incarnation = 0};
+    redis->seen_before = 0;
+    sim_redis_replicate(redis);
 }

@@ -33,11 +33,24 @@ static void plan_wake(struct sidecar *sidecar)
     agenda_add(&sidecar->world->agenda, at_us, on_wake, sidecar, sidecar->wakes);
 }
 
+static struct keeper_config random_config(struct world *world)
+{
+    struct sim_random *random = &world->random;
+    const bool has_room = sim_random_chance(random, 900);
+    const bool is_strict = sim_random_chance(random, 250);
+    return (struct keeper_config){
+        .leases_max = has_room ? 1000 : 6,
+        .waiters_max = has_room ? 1000 : 3,
+        .handoff_run_max = is_strict ? 1 : (uint32_t)sim_random_between(random, 2, 40),
+        .handoff_run_ms = sim_random_between(random, 1, 100),
+        .finds_deadlocks = sim_random_chance(random, 500),
+    };
+}
+
 struct sidecar *sidecar_create(struct world *world, unsigned number)
 {
     struct sidecar *sidecar = memory_alloc(sizeof(*sidecar));
-    const bool has_room = sim_random_chance(&world->random, 900);
-    const struct keeper_config config = {.leases_max = has_room ? 1000 : 6};
+    const struct keeper_config config = random_config(world);
     sidecar->world = world;
     sidecar->number = number;
     sidecar->is_alive = true;
@@ -46,8 +59,12 @@ struct sidecar *sidecar_create(struct world *world, unsigned number)
     sidecar->drift_ppm = sim_random_between(&world->random, -4000, 4000);
     sidecar->wheel = wheel_create(sidecar_now_us(sidecar));
     sim_store_init(&sidecar->store, sidecar);
+    hints_init(&sidecar->hints, sidecar);
     sidecar->keeper =
         keeper_create(&config, &sidecar->store.port, sidecar->wheel, &sidecar->metrics);
+    for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
+        watch_init(&sidecar->watches[lock], sidecar, lock);
+    }
     return sidecar;
 }
 
@@ -56,14 +73,28 @@ void sidecar_kill(struct sidecar *sidecar)
     sidecar->is_alive = false;
     world_trace(sidecar->world, "sidecar %u: killed", sidecar->number);
     client_end_all(sidecar->world, sidecar);
+    for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
+        watch_drop(&sidecar->watches[lock]);
+    }
     sim_store_drop(&sidecar->store);
+    hints_drop(&sidecar->hints);
     keeper_destroy(sidecar->keeper);
     wheel_destroy(sidecar->wheel);
+}
+
+size_t sidecar_watches(const struct sidecar *sidecar)
+{
+    size_t count = 0;
+    for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
+        count += sidecar->watches[lock].watch != NULL ? 1 : 0;
+    }
+    return count;
 }
 
 void sidecar_destroy(struct sidecar *sidecar)
 {
     sim_store_release(&sidecar->store);
+    hints_release(&sidecar->hints);
     memory_free(sidecar);
 }
 
@@ -107,6 +138,7 @@ void sidecar_end_turn(struct sidecar *sidecar)
     if (sidecar->reads_first) {
         wheel_run(sidecar->wheel, now_us);
     }
+    hints_tick(&sidecar->hints, now_us);
     sim_store_tick(&sidecar->store, now_us);
     sim_store_flush(&sidecar->store, now_us);
     plan_wake(sidecar);

@@ -11,7 +11,9 @@
 #include "base/wheel.h"
 #include "lease/keeper.h"
 #include "sim_agenda.h"
+#include "sim_hints.h"
 #include "sim_store.h"
+#include "sim_watch.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,7 +27,7 @@ LIST_HEAD(sidecar_list, sidecar);
 struct sidecar {
     LIST_ENTRY(sidecar) link; /* in the graveyard */
     struct world *world;
-    unsigned number;
+    unsigned number; /* from 1 on */
     bool is_alive;
     bool reads_first; /* looks at answers before timers: the core must stand that, too */
     int64_t stopped_until_us;
@@ -36,12 +38,17 @@ struct sidecar {
     struct metrics metrics;
     struct keeper *keeper;
     struct sim_store store;
+    struct sim_hints hints;
+    struct sim_watch watches[REDIS_LOCKS];
 };
 
 struct sidecar *sidecar_create(struct world *world, unsigned number);
 
 /* SIGKILL. Its clients are gone with it; the struct stays for what is still under way. */
 void sidecar_kill(struct sidecar *sidecar);
+
+/* How many watches its keeper has. */
+size_t sidecar_watches(const struct sidecar *sidecar);
 
 /* Frees a killed sidecar. */
 void sidecar_destroy(struct sidecar *sidecar);

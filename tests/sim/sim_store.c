@@ -4,15 +4,18 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "sim_mistakes.h"
 #include "sim_world.h"
 
 #define BATCH_MAX     4
 #define IN_FLIGHT_MAX 2
+#define LOOK_US       (400 * WORLD_MS) /* how often an idle server looks whether Redis forgot */
 
 struct command_item {
     struct redis_request request;
     struct store_result result;
     struct store_op *op; /* valid while the command is awaited */
+    bool is_unqueued;    /* would have queued up, had hints been heard */
 };
 
 /* A batch: one script call. */
@@ -23,6 +26,8 @@ struct command {
     uint64_t run_id;       /* of the server it was sent to */
     int64_t sent_us;       /* by the sidecar's clock */
     int64_t held_until_us; /* somewhere in the network, true time */
+    int64_t not_after_us;  /* by TIME */
+    int64_t window_end_us; /* of the recovery window, by the server's steady clock; 0: none */
     bool is_on_the_way;
     bool is_awaited;
     size_t count;
@@ -57,19 +62,35 @@ static void answer(struct store_op *op, const struct store_result *result, int64
 /* Hands the answers of a command to those who wait, and forgets it. */
 static void answer_all(struct command *command, bool is_unknown)
 {
-    const int64_t now_us = sidecar_now_us(command->store->sidecar);
-    const bool is_credited_late = world_of(command->store)->config.mistake == MISTAKE_LATE_CREDIT;
+    struct sim_store *store = command->store;
+    const int64_t now_us = sidecar_now_us(store->sidecar);
     command->is_awaited = false;
-    command->store->in_flight--;
+    store->in_flight--;
     for (size_t i = 0; i < command->count; i++) {
         struct command_item *item = &command->items[i];
         if (is_unknown) {
             item->result = (struct store_result){.code = STORE_UNKNOWN};
         }
-        item->result.sent_us = is_credited_late ? now_us : command->sent_us;
+        item->result.sent_us = command->sent_us;
+        if (item->is_unqueued && item->result.code == STORE_BUSY) {
+            store->sidecar->hints.owes_subscribed = true;
+        }
+        mistakes_spoil_result(world_of(store)->config.mistake, item->op, &item->result, now_us);
         answer(item->op, &item->result, now_us);
     }
     free_if_done(command);
+}
+
+/* Redis has forgotten, and no connection has told: once per window, which its end tells from
+ * others, for it may forget again in a window. */
+static void take_window(struct sim_store *store, const struct command *command)
+{
+    const int64_t now_us = sidecar_now_us(store->sidecar);
+    if (command->window_end_us > 0 && command->window_end_us != store->window_end_us) {
+        store->window_end_us = command->window_end_us;
+        world_trace(world_of(store), "sidecar %u: finds that Redis forgot", store->sidecar->number);
+        store->port.listener->on_up(store->port.listener, now_us);
+    }
 }
 
 static void on_connected(struct world *world, void *user, uint64_t number)
@@ -124,9 +145,31 @@ static void on_reply(struct world *world, void *user, uint64_t number)
     } else if (age_us > REDIS_ACK_US && !believes_anything) {
         sim_store_cut(store);
     } else {
+        take_window(store, command);
         answer_all(command, false);
     }
     sidecar_end_turn(sidecar);
+}
+
+static void execute(struct command *command)
+{
+    static const char *const verbs[] = {"ACQUIRE", "RENEW", "RELEASE", "RESUME", "INSPECT"};
+    static const char *const codes[] = {"OK",         "BUSY",        "QUEUED",
+                                        "NOT_HELD",   "RECOVERING",  "EXPIRED",
+                                        "WRONG_TYPE", "UNAVAILABLE", "UNKNOWN"};
+    struct world *world = world_of(command->store);
+    for (size_t i = 0; i < command->count; i++) {
+        const struct redis_request *request = &command->items[i].request;
+        struct store_result *result = &command->items[i].result;
+        sim_redis_execute(&world->redis, request, result);
+        world_trace(world, "redis: sidecar %u %s lock %zu tenure %02x%02x fence %llu: %s %llu",
+                    request->server, verbs[request->verb], request->lock, request->tenure.bytes[0],
+                    request->tenure.bytes[1], (unsigned long long)request->fence,
+                    codes[result->code], (unsigned long long)result->fence);
+    }
+    if (sim_redis_time_us(&world->redis) <= command->not_after_us) {
+        command->window_end_us = sim_redis_window_end_us(&world->redis);
+    }
 }
 
 static void on_arrival(struct world *world, void *user, uint64_t number)
@@ -145,13 +188,7 @@ static void on_arrival(struct world *world, void *user, uint64_t number)
         agenda_add(&world->agenda, held_until_us, on_arrival, user, number);
         return;
     }
-    for (size_t i = 0; i < command->count; i++) {
-        struct command_item *item = &command->items[i];
-        sim_redis_execute(redis, &item->request, &item->result);
-        world_trace(world, "redis: verb %d lock %zu from sidecar %u: code %d fence %llu",
-                    (int)item->request.verb, item->request.lock, store->sidecar->number,
-                    (int)item->result.code, (unsigned long long)item->result.fence);
-    }
+    execute(command);
     const bool is_lost = sim_random_chance(&world->random, world->loss_permille);
     if (is_lost || !command->is_awaited) {
         leave_the_way(command);
@@ -163,21 +200,36 @@ static void on_arrival(struct world *world, void *user, uint64_t number)
     agenda_add(&world->agenda, at_us, on_reply, command, 0);
 }
 
-static void add_item(struct command *command, struct store_op *op, int64_t not_after_us)
+static size_t lock_of(const char *key, size_t key_length)
 {
+    return (size_t)(key[key_length - 1] - '0');
+}
+
+static void add_item(struct command *command, struct store_op *op)
+{
+    const struct sidecar *sidecar = command->store->sidecar;
+    const bool wants_queue = op->verb == STORE_ACQUIRE && op->wants_queue;
     op->state = STORE_OP_SENT;
     command->items[command->count++] = (struct command_item){
         .request =
             {
                 .verb = op->verb,
-                .lock = (size_t)(op->key[op->key_length - 1] - '0'),
+                .mode = op->mode,
+                .server = sidecar->number,
+                .lock = lock_of(op->key, op->key_length),
                 .tenure = op->tenure,
+                .token = op->token,
                 .fence = op->fence,
+                .fence_block = op->fence_block,
+                .limit = op->limit,
+                .wants_queue = op->wants_queue && !(wants_queue && !sidecar->hints.is_subscribed),
                 .since_ms = op->since_ms,
                 .ttl_ms = op->ttl_ms,
-                .not_after_us = not_after_us,
+                .lock_delay_ms = op->lock_delay_ms,
+                .not_after_us = command->not_after_us,
             },
         .op = op,
+        .is_unqueued = wants_queue && !sidecar->hints.is_subscribed,
     };
 }
 
@@ -196,16 +248,16 @@ static void send_batch(struct sim_store *store, int64_t now_us)
     struct world *world = world_of(store);
     /* Our idea of Redis' time may be off by as much as the ack timeout. */
     const int64_t error_us = sim_random_between(&world->random, 0, REDIS_ACK_US);
-    const int64_t not_after_us = sim_redis_time_us(&world->redis) + REDIS_ACK_US + error_us;
     struct command *command = memory_alloc(sizeof(*command));
     command->store = store;
     command->connection = store->connection;
     command->run_id = world->redis.run_id;
     command->sent_us = now_us;
+    command->not_after_us = sim_redis_time_us(&world->redis) + REDIS_ACK_US + error_us;
     command->is_on_the_way = true;
     command->is_awaited = true;
     for (struct store_op *op = take_next(store); op != NULL; op = take_next(store)) {
-        add_item(command, op, not_after_us);
+        add_item(command, op);
         if (command->count == BATCH_MAX) {
             break;
         }
@@ -218,12 +270,42 @@ static void send_batch(struct sim_store *store, int64_t now_us)
     agenda_add(&world->agenda, at_us, on_arrival, command, 0);
 }
 
+/* Whether a hint says that this acquire would be granted. */
+static bool is_hinted(const struct sim_store *store, const struct store_op *op)
+{
+    const struct sim_hints *hints = &store->sidecar->hints;
+    const size_t lock = lock_of(op->key, op->key_length);
+    return op->verb == STORE_ACQUIRE && hints->last_fence[lock] != 0 &&
+           id128_equal(&hints->last_tenure[lock], &op->tenure);
+}
+
+static void answer_believed(struct sim_store *store, int64_t now_us)
+{
+    while (!TAILQ_EMPTY(&store->believed)) {
+        struct store_op *op = TAILQ_FIRST(&store->believed);
+        const size_t lock = lock_of(op->key, op->key_length);
+        const struct store_result result = {
+            .code = STORE_OK,
+            .sent_us = now_us,
+            .fence = store->sidecar->hints.last_fence[lock],
+        };
+        TAILQ_REMOVE(&store->believed, op, link);
+        answer(op, &result, now_us);
+    }
+}
+
 static void submit(struct store *port, struct store_op *op, int64_t now_us)
 {
     struct sim_store *store = CONTAINER_OF(port, struct sim_store, port);
     CHECK(op->state == STORE_OP_IDLE);
+    CHECK(op->ttl_ms > 0 || op->verb == STORE_RELEASE || op->verb == STORE_INSPECT);
     op->state = STORE_OP_QUEUED;
     op->queued_us = now_us;
+    if (world_of(store)->config.mistake == MISTAKE_BELIEVE_HINT && is_hinted(store, op)) {
+        op->state = STORE_OP_SENT;
+        TAILQ_INSERT_TAIL(&store->believed, op, link);
+        return;
+    }
     const bool is_urgent = op->verb == STORE_RENEW || op->verb == STORE_RELEASE;
     TAILQ_INSERT_TAIL(is_urgent ? &store->urgent : &store->patient, op, link);
 }
@@ -239,6 +321,18 @@ static bool withdraw(struct store *port, struct store_op *op)
     const bool is_urgent = op->verb == STORE_RENEW || op->verb == STORE_RELEASE;
     TAILQ_REMOVE(is_urgent ? &store->urgent : &store->patient, op, link);
     return true;
+}
+
+static void watch(struct store *port, const char *key, size_t key_length)
+{
+    struct sim_store *store = CONTAINER_OF(port, struct sim_store, port);
+    hints_watch(&store->sidecar->hints, lock_of(key, key_length));
+}
+
+static void unwatch(struct store *port, const char *key, size_t key_length)
+{
+    struct sim_store *store = CONTAINER_OF(port, struct sim_store, port);
+    hints_unwatch(&store->sidecar->hints, lock_of(key, key_length));
 }
 
 static struct store_op *find_overdue(const struct store_op_list *list, int64_t now_us)
@@ -291,10 +385,11 @@ static int64_t patience_us(const struct sim_store *store)
 
 void sim_store_init(struct sim_store *store, struct sidecar *sidecar)
 {
-    static const struct store_vtable vtable = {submit, withdraw};
+    static const struct store_vtable vtable = {submit, withdraw, watch, unwatch};
     *store = (struct sim_store){.port = {.vtable = &vtable}, .sidecar = sidecar};
     TAILQ_INIT(&store->urgent);
     TAILQ_INIT(&store->patient);
+    TAILQ_INIT(&store->believed);
     TAILQ_INIT(&store->commands);
     connect_again(store);
 }
@@ -327,8 +422,10 @@ static void delay_or_lose(struct world *world, struct command *command)
     if (sim_random_chance(&world->random, 500)) {
         command->run_id = 0;
     } else {
+        const bool is_stuck = sim_random_chance(&world->random, 200);
         command->held_until_us =
-            world->now_us + sim_random_between(&world->random, 0, 3 * WORLD_S / 2);
+            world->now_us +
+            sim_random_between(&world->random, 0, is_stuck ? 8 * WORLD_S : 3 * WORLD_S / 2);
     }
 }
 
@@ -357,14 +454,20 @@ void sim_store_tick(struct sim_store *store, int64_t now_us)
     if (oldest != NULL && now_us - oldest->sent_us > patience_us(store)) {
         sim_store_cut(store);
     }
+    answer_believed(store, now_us);
     give_up(&store->urgent, now_us);
     give_up(&store->patient, now_us);
+    if (now_us >= store->look_us) {
+        store->look_us = now_us + LOOK_US;
+        store->is_look_due = store->port.listener->has_leases(store->port.listener);
+    }
 }
 
 void sim_store_flush(struct sim_store *store, int64_t now_us)
 {
     while (store->is_up && store->in_flight < IN_FLIGHT_MAX &&
-           !(TAILQ_EMPTY(&store->urgent) && TAILQ_EMPTY(&store->patient))) {
+           !(TAILQ_EMPTY(&store->urgent) && TAILQ_EMPTY(&store->patient) && !store->is_look_due)) {
+        store->is_look_due = false;
         send_batch(store, now_us);
     }
 }
@@ -374,6 +477,9 @@ int64_t sim_store_next_us(const struct sim_store *store)
     const int64_t urgent_us = next_give_up_us(&store->urgent);
     int64_t next_us = next_give_up_us(&store->patient);
     next_us = urgent_us < next_us ? urgent_us : next_us;
+    if (world_of(store)->forgets && !world_of(store)->is_calm) {
+        next_us = store->look_us < next_us ? store->look_us : next_us;
+    }
     const struct command *oldest = first_awaited(store);
     if (oldest != NULL && oldest->sent_us + patience_us(store) + 1 < next_us) {
         next_us = oldest->sent_us + patience_us(store) + 1;

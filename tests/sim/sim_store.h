@@ -21,13 +21,17 @@ TAILQ_HEAD(command_list, command);
 struct sim_store {
     struct store port;
     struct sidecar *sidecar;
-    struct store_op_list urgent;  /* renewals and releases */
-    struct store_op_list patient; /* acquires and inspections */
-    struct command_list commands; /* awaited here or still on the way */
-    unsigned in_flight;           /* awaited batches */
-    uint64_t connection;          /* counts connections */
-    int64_t forward_us;           /* when the last command sent arrives: the order is kept */
-    int64_t backward_us;          /* likewise for answers */
+    struct store_op_list urgent;   /* renewals and releases */
+    struct store_op_list patient;  /* the others */
+    struct store_op_list believed; /* to be answered from a hint: a planted mistake */
+    struct command_list commands;  /* awaited here or still on the way */
+    unsigned in_flight;            /* awaited batches */
+    uint64_t connection;           /* counts connections */
+    int64_t forward_us;            /* when the last command sent arrives: the order is kept */
+    int64_t backward_us;           /* likewise for answers */
+    int64_t window_end_us;         /* of the recovery window that the listener knows of */
+    int64_t look_us;               /* when to look next whether Redis has forgotten */
+    bool is_look_due;
     bool is_up;
 };
 

@@ -14,6 +14,7 @@
 #include "sim_agenda.h"
 #include "sim_checker.h"
 #include "sim_client.h"
+#include "sim_mistakes.h"
 #include "sim_random.h"
 #include "sim_redis.h"
 #include "sim_sidecar.h"
@@ -26,16 +27,6 @@
 #define WORLD_S        ((int64_t)1000000)
 #define WORLD_SIDECARS 4
 #define WORLD_PROBLEM  256
-
-/* Mistakes to plant in the model, to see that the checker catches them. */
-enum mistake {
-    MISTAKE_NONE,
-    MISTAKE_LATE_CREDIT,  /* late answers count as if sent now */
-    MISTAKE_NO_OWNER,     /* release and renew do not compare the owner */
-    MISTAKE_NO_RECOVERY,  /* no recovery window */
-    MISTAKE_RECREATE_ALL, /* renewals re-create what was seen to end, too */
-    MISTAKE_LOW_FENCE,    /* fences from the register alone */
-};
 
 struct world_config {
     uint64_t seed;
@@ -55,16 +46,28 @@ struct world {
     size_t sidecar_count;
     struct sidecar_list graveyard;
     struct client_list clients; /* waiting for an answer or holding */
+    struct client_list holding; /* of these, those who may believe to hold their lock */
     struct client_list gone;    /* the others */
     size_t client_count;
+    uint64_t asked; /* counts questions */
     uint64_t requests;
     bool forgets;          /* an even seed */
     bool is_calm;          /* no faults any more */
     bool is_closing;       /* no new requests any more */
     int64_t calm_since_us; /* CLOCK_NEVER before */
     int loss_permille;
-    int64_t request_gap_us;      /* mean time between client requests */
-    char problem[WORLD_PROBLEM]; /* the first violation; empty: none */
+    bool is_contended;      /* most clients want one lock, and for a short time */
+    int64_t request_gap_us; /* mean time between client requests */
+    int64_t hold_us;        /* most hold their lock no longer than this; */
+    int64_t long_us;        /* the others, longer */
+    int long_permille;
+    int64_t pause_ms;             /* longest grace and lock delay */
+    int64_t fault_gap_us;         /* longest time between faults */
+    int64_t try_percent;          /* how many do not wait */
+    int64_t release_percent;      /* how many give back in order what they hold */
+    int shared_permille;          /* how many share their lock, */
+    uint32_t limits[REDIS_LOCKS]; /* and with how many at most; 0: any number */
+    char problem[WORLD_PROBLEM];  /* the first violation; empty: none */
 };
 
 void world_init(struct world *world, const struct world_config *config);
@@ -80,8 +83,18 @@ void world_after(struct world *world, int64_t delay_us, agenda_fn *run, void *us
 
 struct sidecar *world_random_sidecar(struct world *world);
 
+/* The sidecar of that number, killed or not; NULL: there is none. */
+struct sidecar *world_find_sidecar(struct world *world, unsigned number);
+
+/* The name of a lock, and of an event. Static text. */
+const char *world_key(size_t lock);
+const char *world_event_name(enum lease_event event);
+
 /* Kills a sidecar; a new one takes its place. */
 void world_replace_sidecar(struct world *world, size_t at);
+
+/* How many leases its sidecars granted in memory. */
+uint64_t world_handed_on(const struct world *world);
 
 /* The time a message takes from one process to another. */
 int64_t world_latency_us(struct world *world);

@@ -3,52 +3,34 @@
 #include <holdfast/holdfast.h>
 
 #include <stdio.h>
-#include <string.h>
 
+#include "base/check.h"
 #include "base/memory.h"
 #include "client.h"
 #include "hold.h"
 #include "lease.h"
+#include "list.h"
 #include "request.h"
 #include "unary.h"
-
-#define KEY_MAX   512
-#define LABEL_MAX 256
+#include "watch.h"
 
 _Static_assert(HOLDFAST_TOKEN_SIZE == ID128_SIZE, "a token is an id128");
-_Static_assert(HOLDFAST_LABEL_SIZE == LABEL_MAX + 1, "a label and its NUL");
-
-/* NULL, or what is wrong. The rest is the server's to judge. */
-static const char *key_problem(const char *key)
-{
-    if (key == NULL || key[0] == '\0') {
-        return "key: required";
-    }
-    return strnlen(key, KEY_MAX + 1) > KEY_MAX ? "key: longer than 512 bytes" : NULL;
-}
-
-static const char *ask_problem(const struct holdfast_ask *ask)
-{
-    const char *problem = key_problem(ask->key);
-    if (problem == NULL && ask->label != NULL && strnlen(ask->label, LABEL_MAX + 1) > LABEL_MAX) {
-        problem = "label: longer than 256 bytes";
-    }
-    return problem;
-}
 
 static const char *lease_problem(const struct unary_lease *of)
 {
-    const char *problem = key_problem(of->key);
+    const char *problem = ask_key_problem(of->key);
     return problem == NULL && of->token == NULL ? "token: required" : problem;
 }
 
-static void refuse(struct holdfast_async *async, const struct callback *callback,
-                   enum holdfast_result result, const char *why)
+/* Returns the request's id. */
+static uint64_t refuse(struct holdfast_async *async, const struct callback *callback,
+                       enum holdfast_result result, const char *why)
 {
     struct request *request = request_create(async, callback);
     if (request != NULL) {
         request_answer(request, result, why);
     }
+    return async->last_request_id;
 }
 
 struct holdfast_async *holdfast_async_open(struct event_base *base,
@@ -74,29 +56,49 @@ void holdfast_async_close(struct holdfast_async *async)
     memory_free(async);
 }
 
-void holdfast_async_hold(struct holdfast_async *async, const struct holdfast_ask *ask,
-                         holdfast_lease_fn *on_done, void *user)
+uint64_t holdfast_async_hold(struct holdfast_async *async, const struct holdfast_ask *ask,
+                             holdfast_lease_fn *on_done, void *user)
 {
     const struct callback callback = {.kind = CALLBACK_LEASE, .on_lease = on_done, .user = user};
-    const char *problem = ask_problem(ask);
-    if (problem != NULL) {
-        refuse(async, &callback, HOLDFAST_INVALID, problem);
-    } else {
-        hold_start(async, ask, &callback);
-    }
+    const char *problem = ask_problem(ask, ASK_HOLD);
+    return problem != NULL ? refuse(async, &callback, HOLDFAST_INVALID, problem)
+                           : hold_start(async, ask, NULL, &callback);
 }
 
-void holdfast_async_acquire_detached(struct holdfast_async *async, const struct holdfast_ask *ask,
-                                     const unsigned char *token, holdfast_lease_fn *on_done,
-                                     void *user)
+uint64_t holdfast_async_resume(struct holdfast_async *async, const struct holdfast_ask *ask,
+                               const unsigned char *token, holdfast_lease_fn *on_done, void *user)
 {
     const struct callback callback = {.kind = CALLBACK_LEASE, .on_lease = on_done, .user = user};
-    const char *problem = ask_problem(ask);
-    if (problem != NULL) {
-        refuse(async, &callback, HOLDFAST_INVALID, problem);
-    } else {
-        unary_acquire(async, ask, token, &callback);
+    const char *problem = ask_problem(ask, ASK_RESUME);
+    struct id128 id;
+    if (problem == NULL && token == NULL) {
+        problem = "token: required";
     }
+    if (problem != NULL) {
+        return refuse(async, &callback, HOLDFAST_INVALID, problem);
+    }
+    CHECK(id128_from_bytes(&id, token, ID128_SIZE));
+    return hold_start(async, ask, &id, &callback);
+}
+
+uint64_t holdfast_async_acquire_detached(struct holdfast_async *async,
+                                         const struct holdfast_ask *ask, const unsigned char *token,
+                                         holdfast_lease_fn *on_done, void *user)
+{
+    const struct callback callback = {.kind = CALLBACK_LEASE, .on_lease = on_done, .user = user};
+    const char *problem = ask_problem(ask, ASK_DETACHED);
+    return problem != NULL ? refuse(async, &callback, HOLDFAST_INVALID, problem)
+                           : unary_acquire(async, ask, token, &callback);
+}
+
+bool holdfast_async_cancel(struct holdfast_async *async, uint64_t id)
+{
+    struct request *request = request_find(async, id);
+    if (request == NULL || request->on_cancel == NULL || async->is_closing) {
+        return false;
+    }
+    request->on_cancel(request);
+    return true;
 }
 
 void holdfast_async_release(struct holdfast_async *async, struct holdfast_lease *lease,
@@ -104,12 +106,12 @@ void holdfast_async_release(struct holdfast_async *async, struct holdfast_lease 
 {
     const struct callback callback = {.kind = CALLBACK_DONE, .on_done = on_done, .user = user};
     if (lease->is_detached) {
-        const struct unary_lease of = {.key = lease->key, .token = lease->token.bytes};
+        const struct unary_lease of = {.key = lease->locks[0].key, .token = lease->token.bytes};
         unary_release(async, &of, lease, &callback);
     } else if (lease->hold != NULL) {
         hold_release(lease->hold, &callback);
     } else {
-        refuse(async, &callback, HOLDFAST_NOT_HELD, "the lease was lost or released before");
+        (void)refuse(async, &callback, HOLDFAST_NOT_HELD, "the lease was lost or released before");
     }
 }
 
@@ -120,12 +122,12 @@ void holdfast_async_renew(struct holdfast_async *async, struct holdfast_lease *l
     if (lease->is_detached) {
         unary_renew(async, lease, ttl_ms, &callback);
     } else if (ttl_ms != 0) {
-        refuse(async, &callback, HOLDFAST_INVALID,
-               "ttl_ms: must be 0 for a held lease, whose ttl stays as it is");
+        (void)refuse(async, &callback, HOLDFAST_INVALID,
+                     "ttl_ms: must be 0 for a held lease, whose ttl stays as it is");
     } else if (lease->hold != NULL) {
         hold_renew(lease->hold, &callback);
     } else {
-        refuse(async, &callback, HOLDFAST_NOT_HELD, "the lease was lost or released before");
+        (void)refuse(async, &callback, HOLDFAST_NOT_HELD, "the lease was lost or released before");
     }
 }
 
@@ -136,7 +138,7 @@ void holdfast_async_release_token(struct holdfast_async *async, const char *key,
     const struct unary_lease of = {.key = key, .token = token};
     const char *problem = lease_problem(&of);
     if (problem != NULL) {
-        refuse(async, &callback, HOLDFAST_INVALID, problem);
+        (void)refuse(async, &callback, HOLDFAST_INVALID, problem);
     } else {
         unary_release(async, &of, NULL, &callback);
     }
@@ -150,7 +152,7 @@ void holdfast_async_renew_token(struct holdfast_async *async, const char *key,
     const struct unary_lease of = {.key = key, .token = token};
     const char *problem = lease_problem(&of);
     if (problem != NULL) {
-        refuse(async, &callback, HOLDFAST_INVALID, problem);
+        (void)refuse(async, &callback, HOLDFAST_INVALID, problem);
     } else {
         unary_renew_token(async, &of, ttl_ms, &callback);
     }
@@ -161,10 +163,31 @@ void holdfast_async_inspect(struct holdfast_async *async, const char *key,
 {
     const struct callback callback = {
         .kind = CALLBACK_INSPECT, .on_inspect = on_done, .user = user};
-    const char *problem = key_problem(key);
+    const char *problem = ask_key_problem(key);
     if (problem != NULL) {
-        refuse(async, &callback, HOLDFAST_INVALID, problem);
+        (void)refuse(async, &callback, HOLDFAST_INVALID, problem);
     } else {
         unary_inspect(async, key, &callback);
     }
+}
+
+struct holdfast_watch *holdfast_async_watch(struct holdfast_async *async, const char *key,
+                                            holdfast_watch_fn *on_state, void *user)
+{
+    return watch_start(async, key, on_state, user);
+}
+
+void holdfast_async_list_locks(struct holdfast_async *async, const struct holdfast_list *list,
+                               holdfast_locks_fn *on_done, void *user)
+{
+    const struct callback callback = {.kind = CALLBACK_LOCKS, .on_locks = on_done, .user = user};
+    list_locks(async, list, &callback);
+}
+
+void holdfast_async_list_connections(struct holdfast_async *async, const struct holdfast_list *list,
+                                     holdfast_connections_fn *on_done, void *user)
+{
+    const struct callback callback = {
+        .kind = CALLBACK_CONNECTIONS, .on_connections = on_done, .user = user};
+    list_connections(async, list, &callback);
 }

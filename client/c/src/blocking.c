@@ -17,6 +17,7 @@
 #include "client.h"
 #include "latch.h"
 #include "mailbox.h"
+#include "watch.h"
 
 struct holdfast {
     struct event_base *base;
@@ -36,6 +37,9 @@ struct job {
     const char *key;
     const unsigned char *token;
     uint32_t ttl_ms;
+    holdfast_watch_fn *on_state;
+    void *user;
+    struct holdfast_watch *watch;
     struct holdfast_lease *lease;   /* asked about, or obtained */
     struct holdfast_holder *holder; /* where to put it; may be NULL */
 
@@ -113,12 +117,18 @@ static enum holdfast_result perform(struct holdfast *holdfast, struct job *job)
 
 static void start_hold(struct job *job)
 {
-    holdfast_async_hold(&job->holdfast->client, job->ask, on_lease, job);
+    (void)holdfast_async_hold(&job->holdfast->client, job->ask, on_lease, job);
+}
+
+static void start_resume(struct job *job)
+{
+    (void)holdfast_async_resume(&job->holdfast->client, job->ask, job->token, on_lease, job);
 }
 
 static void start_acquire(struct job *job)
 {
-    holdfast_async_acquire_detached(&job->holdfast->client, job->ask, job->token, on_lease, job);
+    (void)holdfast_async_acquire_detached(&job->holdfast->client, job->ask, job->token, on_lease,
+                                          job);
 }
 
 static void start_release(struct job *job)
@@ -145,6 +155,12 @@ static void start_renew_token(struct job *job)
 static void start_inspect(struct job *job)
 {
     holdfast_async_inspect(&job->holdfast->client, job->key, on_inspect, job);
+}
+
+static void start_watch(struct job *job)
+{
+    job->watch = watch_start(&job->holdfast->client, job->key, job->on_state, job->user);
+    finish(job, HOLDFAST_OK, "");
 }
 
 /* The client goes first: its last words may run callbacks of jobs. */
@@ -302,6 +318,13 @@ enum holdfast_result holdfast_hold(struct holdfast *holdfast, const struct holdf
     return obtain(holdfast, &job, lease);
 }
 
+enum holdfast_result holdfast_resume(struct holdfast *holdfast, const struct holdfast_ask *ask,
+                                     const unsigned char *token, struct holdfast_lease **lease)
+{
+    struct job job = {.start = start_resume, .ask = ask, .token = token};
+    return obtain(holdfast, &job, lease);
+}
+
 enum holdfast_result holdfast_acquire_detached(struct holdfast *holdfast,
                                                const struct holdfast_ask *ask,
                                                const unsigned char *token,
@@ -345,4 +368,16 @@ enum holdfast_result holdfast_inspect(struct holdfast *holdfast, const char *key
 {
     struct job job = {.start = start_inspect, .key = key, .holder = holder};
     return perform(holdfast, &job);
+}
+
+/* From a callback, too: starting a watch waits for nothing. */
+struct holdfast_watch *holdfast_watch(struct holdfast *holdfast, const char *key,
+                                      holdfast_watch_fn *on_state, void *user)
+{
+    struct job job = {.start = start_watch, .key = key, .on_state = on_state, .user = user};
+    if (mailbox_is_here(holdfast->mailbox)) {
+        return watch_start(&holdfast->client, key, on_state, user);
+    }
+    (void)perform(holdfast, &job);
+    return job.watch;
 }

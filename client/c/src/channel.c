@@ -14,11 +14,11 @@
 #include "wire/message.h"
 #include "wire/ttrpc.h"
 
-#define SERVICE "holdfast.v1.Locks"
+#define SERVICE_DEFAULT "holdfast.v1.Locks"
 
-/* Keys have 512 bytes at most, labels 256: nothing we send comes close. */
-#define MESSAGE_MAX 2048
-#define FRAME_MAX   4096
+/* Sixteen keys of 512 bytes, a value of 4096, and little else: nothing we send comes close. */
+#define MESSAGE_MAX 16384
+#define FRAME_MAX   17408
 #define ANSWER_MAX  ((size_t)16 << 20) /* of arena per frame */
 
 #define STREAM_ID_FIRST 1u
@@ -355,7 +355,8 @@ void channel_send_request(struct channel *channel, struct channel_call *call,
     Ttrpc__Request envelope = TTRPC__REQUEST__INIT;
     CHECK(call->state == CALL_ACTIVE);
     /* protobuf-c only reads what these point to. */
-    envelope.service = (char *)(uintptr_t)SERVICE;
+    const char *service = request->service != NULL ? request->service : SERVICE_DEFAULT;
+    envelope.service = (char *)(uintptr_t)service;
     envelope.method = (char *)(uintptr_t)request->method;
     envelope.timeout_nano = request->timeout_us * 1000;
     if (request->message != NULL) {
@@ -367,7 +368,7 @@ void channel_send_request(struct channel *channel, struct channel_call *call,
         .length = (uint32_t)length,
         .stream_id = call->stream_id,
         .type = TTRPC_REQUEST,
-        .flags = request->message != NULL ? 0 : TTRPC_REMOTE_OPEN,
+        .flags = request->message != NULL && !request->is_open ? 0 : TTRPC_REMOTE_OPEN,
     };
     send_frame(channel, &header, bytes);
 }

@@ -93,10 +93,12 @@ void channel_call_start(struct channel *channel, struct channel_call *call);
 /* Lets go of a call, whatever its state; late answers are ignored. */
 void channel_call_forget(struct channel *channel, struct channel_call *call);
 
-/* A request of holdfast.v1.Locks. The call is active. */
+/* The call is active. */
 struct channel_request {
+    const char *service; /* NULL: holdfast.v1.Locks */
     const char *method;
     const ProtobufCMessage *message; /* NULL: opens a stream, messages follow */
+    bool is_open;                    /* with a message: not half-closed by it */
     int64_t timeout_us;              /* 0: for ever */
 };
 

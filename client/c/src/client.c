@@ -10,6 +10,7 @@
 #include "hold.h"
 #include "request.h"
 #include "tls.h"
+#include "watch.h"
 
 /* What one turn delivers before the loop may look at its sockets again. */
 #define DELIVERIES_A_TURN 256
@@ -119,6 +120,7 @@ void client_init(struct holdfast_async *client, struct event_base *base)
     TAILQ_INIT(&client->requests);
     TAILQ_INIT(&client->deliveries);
     LIST_INIT(&client->holds);
+    LIST_INIT(&client->watches);
 }
 
 bool client_open(struct holdfast_async *client, const struct holdfast_options *options,
@@ -153,6 +155,7 @@ void client_close(struct holdfast_async *client)
     CHECK(!client->is_delivering);
     client->is_closing = true;
     client->on_first_attempt = NULL;
+    watch_close_all(client);
     hold_close_all(client);
     while (!TAILQ_EMPTY(&client->requests)) {
         struct request *request = TAILQ_FIRST(&client->requests);

@@ -17,6 +17,7 @@
 #include <sys/queue.h>
 
 #define CLIENT_REQUESTS_MAX       10000
+#define CLIENT_WATCHES_MAX        10000
 #define CLIENT_DEFAULT_TIMEOUT_MS 5000
 
 struct hold;
@@ -32,6 +33,7 @@ struct delivery {
 
 TAILQ_HEAD(delivery_queue, delivery);
 LIST_HEAD(hold_list, hold);
+LIST_HEAD(watch_list, holdfast_watch);
 TAILQ_HEAD(request_queue, request);
 
 /* The public handle of the asynchronous API; the blocking API has one in its thread. */
@@ -43,7 +45,10 @@ struct holdfast_async {
     struct channel channel;
     struct request_queue requests; /* not answered yet */
     size_t request_count;
+    uint64_t last_request_id;
     struct hold_list holds;
+    struct watch_list watches;
+    size_t watch_count;
     struct delivery_queue deliveries;
     struct event *turn;
     bool is_delivering;
@@ -69,8 +74,8 @@ void client_init(struct holdfast_async *client, struct event_base *base);
 NODISCARD bool client_open(struct holdfast_async *client, const struct holdfast_options *options,
                            char error[HOLDFAST_ERROR_SIZE]);
 
-/* Answers everything that is open with HOLDFAST_AWAY before it returns; on_lost is not called.
- * Frees all but the handle. Not from a delivery. */
+/* Answers everything that is open with HOLDFAST_AWAY before it returns; on_lost is not called, and
+ * watches end silently. Frees all but the handle. Not from a delivery. */
 void client_close(struct holdfast_async *client);
 
 #endif

@@ -14,6 +14,9 @@ enum holdfast_result outcome_of_status(enum status status);
 /* HOLDFAST_LOSS_CONNECTION for a reason of the future. */
 enum holdfast_loss outcome_of_loss(Holdfast__V1__HoldLost__Reason reason);
 
+/* HOLDFAST_EXCLUSIVE for a mode of the future. */
+enum holdfast_mode outcome_of_mode(Holdfast__V1__Mode mode);
+
 /* What the server says, with its names of fields as the caller knows them. */
 const char *outcome_text(const char *text);
 

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "lease.h"
+#include "list.h"
+#include "outcome.h"
 
 static void set_timer(struct request *request, int64_t delay_us)
 {
@@ -42,7 +44,7 @@ static void deliver(struct delivery *delivery)
     struct request *request = CONTAINER_OF(delivery, struct request, delivery);
     withdraw_if_closing(request);
     const struct callback *callback = &request->callback;
-    const struct holdfast_holder *holder = request->has_holder ? &request->holder : NULL;
+    const struct holdfast_holder *holder = request->holder;
     switch (callback->kind) {
     case CALLBACK_LEASE:
         callback->on_lease(request->result, request->lease, holder, request->error, callback->user);
@@ -55,7 +57,15 @@ static void deliver(struct delivery *delivery)
     case CALLBACK_INSPECT:
         callback->on_inspect(request->result, holder, request->error, callback->user);
         break;
+    case CALLBACK_LOCKS:
+        list_tell_locks(request);
+        break;
+    case CALLBACK_CONNECTIONS:
+        list_tell_connections(request);
+        break;
     }
+    list_destroy(request->list);
+    memory_free(request->holder);
     memory_free(request);
 }
 
@@ -65,6 +75,7 @@ struct request *request_create(struct holdfast_async *client, const struct callb
     request->delivery.run = deliver;
     request->client = client;
     request->callback = *callback;
+    request->id = ++client->last_request_id;
     TAILQ_INSERT_TAIL(&client->requests, request, link);
     client->request_count++;
     request->timer = evtimer_new(client->base, on_timer, request);
@@ -83,6 +94,33 @@ struct request *request_create(struct holdfast_async *client, const struct callb
     request->deadline_us = clock_now_us() + timeout_us;
     set_timer(request, timeout_us);
     return request;
+}
+
+void request_take_holder(struct request *request, const Holdfast__V1__Holder *holder)
+{
+    if (request->holder == NULL) {
+        request->holder = memory_alloc(sizeof(*request->holder));
+    }
+    if (holder != NULL) {
+        outcome_take_holder(request->holder, holder);
+    }
+}
+
+void request_postpone(struct request *request, int64_t delay_us)
+{
+    request->deadline_us = clock_now_us() + delay_us;
+    set_timer(request, delay_us);
+}
+
+struct request *request_find(struct holdfast_async *client, uint64_t id)
+{
+    struct request *request;
+    TAILQ_FOREACH (request, &client->requests, link) {
+        if (request->id == id) {
+            return request;
+        }
+    }
+    return NULL;
 }
 
 void request_answer(struct request *request, enum holdfast_result result, const char *text)

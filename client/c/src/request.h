@@ -9,13 +9,23 @@
 #include "base/compiler.h"
 #include "client.h"
 
+#include "holdfast/v1/locks.pb-c.h"
+
 #include <holdfast/holdfast.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #define REQUEST_CLOSED "the handle was closed"
 
-enum callback_kind { CALLBACK_LEASE, CALLBACK_DONE, CALLBACK_INSPECT };
+struct list;
+
+enum callback_kind {
+    CALLBACK_LEASE,
+    CALLBACK_DONE,
+    CALLBACK_INSPECT,
+    CALLBACK_LOCKS,
+    CALLBACK_CONNECTIONS,
+};
 
 /* The application's function and its argument. */
 struct callback {
@@ -24,6 +34,8 @@ struct callback {
         holdfast_lease_fn *on_lease;
         holdfast_done_fn *on_done;
         holdfast_inspect_fn *on_inspect;
+        holdfast_locks_fn *on_locks;
+        holdfast_connections_fn *on_connections;
     };
     void *user;
 };
@@ -31,6 +43,7 @@ struct callback {
 struct request {
     struct delivery delivery;
     TAILQ_ENTRY(request) link; /* in client->requests until it is answered */
+    uint64_t id;               /* of the application's to cancel it by */
     struct holdfast_async *client;
     struct callback callback;
     struct event *timer;
@@ -41,13 +54,15 @@ struct request {
     /* The time is up, or the client is being closed: answer it. While the client is not closing
      * request_wait_longer will do, too. */
     void (*on_timeout)(struct request *request);
+    /* The application takes it back: answer it. NULL: it cannot. */
+    void (*on_cancel)(struct request *request);
 
     /* The answer. */
     enum holdfast_result result;
     char error[HOLDFAST_ERROR_SIZE];
-    bool has_holder;
-    struct holdfast_holder holder;
-    struct holdfast_lease *lease; /* with a reference, which becomes the application's */
+    struct holdfast_holder *holder; /* the request's; NULL when there is nothing to tell */
+    struct holdfast_lease *lease;   /* with a reference, which becomes the application's */
+    struct list *list;              /* the request's; may be NULL */
 };
 
 /* A request that is due an answer within the client's timeout. NULL when it is answered already:
@@ -60,6 +75,15 @@ void request_answer(struct request *request, enum holdfast_result result, const 
 
 void request_answer_format(struct request *request, enum holdfast_result result, const char *format,
                            ...) PRINTF_LIKE(3, 4);
+
+/* Takes what the server tells about a holder; NULL: that there is none. */
+void request_take_holder(struct request *request, const Holdfast__V1__Holder *holder);
+
+/* It is due an answer `delay_us` from now instead. */
+void request_postpone(struct request *request, int64_t delay_us);
+
+/* The request with that id that is not answered yet, or NULL. */
+struct request *request_find(struct holdfast_async *client, uint64_t id);
 
 /* Gives the server `delay_us` more than was asked for: its own answer says more than ours. */
 void request_wait_longer(struct request *request, int64_t delay_us);

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unary.h"
-
-#include <string.h>
+#include "unary_internal.h"
 
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/id128.h"
 #include "base/memory.h"
-#include "holdfast/v1/locks.pb-c.h"
 #include "lease.h"
 #include "outcome.h"
 #include "wire/message.h"
@@ -18,76 +14,60 @@
 
 #define ANSWER_ARENA_MAX ((size_t)64 << 10)
 
-struct unary;
-
-/* What differs between the methods. */
-struct unary_method {
-    const char *name;
-    const ProtobufCMessageDescriptor *answer;
-    void (*send)(struct unary *unary, struct channel_request *request);
-    /* Answers the request by the server's message; false when that makes no sense. */
-    bool (*take)(struct unary *unary, const ProtobufCMessage *message);
-    bool is_retried; /* after a connection lost on the way: it is safe to ask twice */
-};
-
-struct unary {
-    const struct unary_method *method;
-    struct holdfast_async *client;
-    struct request *request;
-    struct channel_call call;
-    int64_t sent_us;
-    bool was_sent;
-    bool is_late; /* past our deadline, within the head start */
-
-    char *key;
-    char *label;
-    uint32_t ttl_ms;
-    struct id128 token;
-    bool is_token_ours;           /* the library's: nobody else can use it */
-    struct holdfast_lease *lease; /* renewed, with a reference; or NULL */
-    unsigned int releases;        /* of that lease when the renewal began */
-};
-
-static void ignore(enum holdfast_result result, const char *error, void *user)
-{
-    (void)result;
-    (void)error;
-    (void)user;
-}
-
 static void unary_destroy(struct unary *unary)
 {
     channel_call_forget(&unary->client->channel, &unary->call);
     if (unary->lease != NULL) {
         lease_let_go(unary->lease);
     }
+    if (unary->has_ask) {
+        ask_release(&unary->ask);
+    }
     memory_free(unary->key);
-    memory_free(unary->label);
+    memory_free(unary->page);
     memory_free(unary);
+}
+
+void unary_answer(struct unary *unary, enum holdfast_result result, const char *text)
+{
+    struct request *request = unary->request;
+    unary->request = NULL;
+    request_answer(request, result, text);
 }
 
 static void finish(struct unary *unary, enum holdfast_result result, const char *text)
 {
-    request_answer(unary->request, result, text);
+    unary_answer(unary, result, text);
     unary_destroy(unary);
 }
 
-/* An acquire that nobody waits for any more may have obtained, or still obtain, a lease. */
-static void give_up_in_background(struct unary *unary)
+void unary_give_up(struct unary *unary)
 {
-    const struct callback nobody = {.kind = CALLBACK_DONE, .on_done = ignore};
+    const struct callback nobody = {.kind = CALLBACK_DONE};
     const struct unary_lease of = {.key = unary->key, .token = unary->token.bytes};
     if (unary->is_token_ours && unary->was_sent && !unary->client->is_closing) {
         unary_release(unary->client, &of, NULL, &nobody);
     }
 }
 
+/* The wait begins when the server hears of it first; the timeout counts on top. */
+static void begin_wait(struct unary *unary)
+{
+    if (unary->has_ask && unary->ask.wait_ms > 0 && unary->wait_until_us == 0) {
+        int64_t wait_us = unary->ask.wait_ms * CLOCK_US_PER_MS;
+        unary->wait_until_us = unary->sent_us + wait_us;
+        request_postpone(unary->request, wait_us + unary->client->timeout_ms * CLOCK_US_PER_MS);
+    }
+}
+
 static void on_ready(struct channel_call *call)
 {
     struct unary *unary = CONTAINER_OF(call, struct unary, call);
-    struct channel_request request = {.method = unary->method->name};
+    struct channel_request request = {.service = unary->method->service,
+                                      .method = unary->method->name};
     unary->sent_us = clock_now_us();
     unary->was_sent = true;
+    begin_wait(unary);
     request.timeout_us = unary->request->deadline_us - unary->sent_us;
     if (request.timeout_us < CLOCK_US_PER_MS) {
         request.timeout_us = CLOCK_US_PER_MS;
@@ -95,20 +75,32 @@ static void on_ready(struct channel_call *call)
     unary->method->send(unary, &request);
 }
 
-static void take_answer(struct unary *unary, const struct channel_end *end)
+static bool take(struct unary *unary, const struct channel_end *end)
 {
     char problem[MESSAGE_PROBLEM_SIZE];
     struct arena arena;
+    if (unary->method->take_bytes != NULL) {
+        return unary->method->take_bytes(unary, end->payload, end->length);
+    }
     arena_init(&arena, ANSWER_ARENA_MAX);
     const ProtobufCMessage *message =
         message_unpack(unary->method->answer, end->payload, end->length, &arena, problem);
-    if (message == NULL || !unary->method->take(unary, message)) {
-        give_up_in_background(unary);
+    bool is_understood = message != NULL && unary->method->take(unary, message);
+    arena_release(&arena);
+    return is_understood;
+}
+
+static void take_answer(struct unary *unary, const struct channel_end *end)
+{
+    if (!take(unary, end)) {
+        unary_give_up(unary);
         request_answer_format(unary->request, HOLDFAST_REFUSED,
                               "the server's answer to %s makes no sense", unary->method->name);
+        unary->request = NULL;
     }
-    unary_destroy(unary);
-    arena_release(&arena);
+    if (unary->request == NULL) {
+        unary_destroy(unary);
+    }
 }
 
 static void on_end(struct channel_call *call, const struct channel_end *end)
@@ -139,13 +131,20 @@ static void on_timeout(struct request *request)
         unary->is_late = true;
         request_wait_longer(request, SERVER_HEAD_START_US);
     } else {
-        give_up_in_background(unary);
+        unary_give_up(unary);
         finish(unary, HOLDFAST_TIMEOUT, "the server did not answer in time");
     }
 }
 
-static struct unary *unary_create(const struct unary_method *method, struct request *request,
-                                  const char *key)
+static void on_cancel(struct request *request)
+{
+    struct unary *unary = request->owner;
+    unary_give_up(unary);
+    finish(unary, HOLDFAST_CANCELLED, "the request was cancelled");
+}
+
+struct unary *unary_create(const struct unary_method *method, struct request *request,
+                           const char *key)
 {
     struct unary *unary = memory_alloc(sizeof(*unary));
     unary->method = method;
@@ -155,283 +154,24 @@ static struct unary *unary_create(const struct unary_method *method, struct requ
     unary->key = memory_copy_string(key);
     request->owner = unary;
     request->on_timeout = on_timeout;
+    request->on_cancel = on_cancel;
     return unary;
 }
 
-static void start(struct unary *unary)
+void unary_start(struct unary *unary)
 {
     channel_call_start(&unary->client->channel, &unary->call);
 }
 
-static void send(struct unary *unary, struct channel_request *request,
-                 const ProtobufCMessage *message)
+void unary_go_on(struct unary *unary, const struct unary_method *method)
+{
+    unary->method = method;
+    unary_start(unary);
+}
+
+void unary_send(struct unary *unary, struct channel_request *request,
+                const ProtobufCMessage *message)
 {
     request->message = message;
     channel_send_request(&unary->client->channel, &unary->call, request);
-}
-
-static ProtobufCBinaryData token_bytes(struct unary *unary)
-{
-    return (ProtobufCBinaryData){.len = ID128_SIZE, .data = unary->token.bytes};
-}
-
-static void send_acquire(struct unary *unary, struct channel_request *request)
-{
-    Holdfast__V1__AcquireRequest message = HOLDFAST__V1__ACQUIRE_REQUEST__INIT;
-    message.key = unary->key;
-    message.label = unary->label;
-    message.ttl_ms = unary->ttl_ms;
-    message.detached = true;
-    message.token = token_bytes(unary);
-    send(unary, request, &message.base);
-}
-
-static bool take_lease(struct unary *unary, const Holdfast__V1__Lease *message)
-{
-    struct holdfast_lease *lease =
-        lease_create(message, unary->key, unary->sent_us, unary->client->mailbox);
-    if (lease == NULL || !id128_equal(&lease->token, &unary->token)) {
-        if (lease != NULL) {
-            lease_let_go(lease);
-        }
-        return false;
-    }
-    lease->is_detached = true;
-    if (lease_left_us(lease, clock_now_us()) <= 0) {
-        lease_let_go(lease);
-        give_up_in_background(unary);
-        request_answer(unary->request, HOLDFAST_TIMEOUT,
-                       "the lease had expired when its grant was read");
-        return true;
-    }
-    unary->request->lease = lease;
-    request_answer(unary->request, HOLDFAST_OK, "");
-    return true;
-}
-
-static bool take_acquire(struct unary *unary, const ProtobufCMessage *message)
-{
-    const Holdfast__V1__AcquireResponse *answer = (const Holdfast__V1__AcquireResponse *)message;
-    switch (answer->result_case) {
-    case HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_LEASE:
-        return answer->lease->fence != 0 && take_lease(unary, answer->lease);
-    case HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_BUSY:
-        outcome_take_holder(&unary->request->holder, answer->busy);
-        unary->request->has_holder = true;
-        request_answer(unary->request, HOLDFAST_BUSY, "somebody else holds the lock");
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void send_renew(struct unary *unary, struct channel_request *request)
-{
-    Holdfast__V1__RenewRequest message = HOLDFAST__V1__RENEW_REQUEST__INIT;
-    message.key = unary->key;
-    message.token = token_bytes(unary);
-    message.ttl_ms = unary->ttl_ms;
-    send(unary, request, &message.base);
-}
-
-/* The answer to a renewal must not revive a lease that is being released meanwhile. */
-static bool take_renewed_lease(struct unary *unary, const Holdfast__V1__Lease *message)
-{
-    struct holdfast_lease *lease = unary->lease;
-    if (message->ttl_ms == 0) {
-        return false;
-    }
-    if (lease->releases != unary->releases) {
-        request_answer(unary->request, HOLDFAST_NOT_HELD, "the lease is being released");
-        return true;
-    }
-    lease_confirm(lease, unary->sent_us, message->valid_for_ms);
-    atomic_store(&lease->ttl_ms, message->ttl_ms);
-    request_answer(unary->request, HOLDFAST_OK, "");
-    return true;
-}
-
-static bool take_renew(struct unary *unary, const ProtobufCMessage *message)
-{
-    const Holdfast__V1__RenewResponse *answer = (const Holdfast__V1__RenewResponse *)message;
-    switch (answer->result_case) {
-    case HOLDFAST__V1__RENEW_RESPONSE__RESULT_LEASE:
-        return take_renewed_lease(unary, answer->lease);
-    case HOLDFAST__V1__RENEW_RESPONSE__RESULT_NOT_HELD:
-        lease_end(unary->lease);
-        request_answer(unary->request, HOLDFAST_NOT_HELD, "the lease is not held any more");
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Renewed for the owner of a token: the lease is made of the answer. */
-static bool take_renew_token(struct unary *unary, const ProtobufCMessage *message)
-{
-    const Holdfast__V1__RenewResponse *answer = (const Holdfast__V1__RenewResponse *)message;
-    switch (answer->result_case) {
-    case HOLDFAST__V1__RENEW_RESPONSE__RESULT_LEASE:
-        return take_lease(unary, answer->lease);
-    case HOLDFAST__V1__RENEW_RESPONSE__RESULT_NOT_HELD:
-        request_answer(unary->request, HOLDFAST_NOT_HELD, "the lease is not held any more");
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void send_release(struct unary *unary, struct channel_request *request)
-{
-    Holdfast__V1__ReleaseRequest message = HOLDFAST__V1__RELEASE_REQUEST__INIT;
-    message.key = unary->key;
-    message.token = token_bytes(unary);
-    send(unary, request, &message.base);
-}
-
-static bool take_release(struct unary *unary, const ProtobufCMessage *message)
-{
-    const Holdfast__V1__ReleaseResponse *answer = (const Holdfast__V1__ReleaseResponse *)message;
-    switch (answer->outcome) {
-    case HOLDFAST__V1__RELEASE_RESPONSE__OUTCOME__OUTCOME_RELEASED:
-        request_answer(unary->request, HOLDFAST_OK, "");
-        return true;
-    case HOLDFAST__V1__RELEASE_RESPONSE__OUTCOME__OUTCOME_NOT_HELD:
-        request_answer(unary->request, HOLDFAST_NOT_HELD, "the lease is not held any more");
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void send_inspect(struct unary *unary, struct channel_request *request)
-{
-    Holdfast__V1__InspectRequest message = HOLDFAST__V1__INSPECT_REQUEST__INIT;
-    message.key = unary->key;
-    send(unary, request, &message.base);
-}
-
-static bool take_inspect(struct unary *unary, const ProtobufCMessage *message)
-{
-    const Holdfast__V1__InspectResponse *answer = (const Holdfast__V1__InspectResponse *)message;
-    switch (answer->state_case) {
-    case HOLDFAST__V1__INSPECT_RESPONSE__STATE_FREE:
-        break;
-    case HOLDFAST__V1__INSPECT_RESPONSE__STATE_HELD:
-        outcome_take_holder(&unary->request->holder, answer->held);
-        break;
-    default:
-        return false;
-    }
-    unary->request->has_holder = true;
-    request_answer(unary->request, HOLDFAST_OK, "");
-    return true;
-}
-
-static const struct unary_method acquire_method = {
-    .name = "Acquire",
-    .answer = &holdfast__v1__acquire_response__descriptor,
-    .send = send_acquire,
-    .take = take_acquire,
-    .is_retried = true, /* with the same token it is the same acquire */
-};
-
-static const struct unary_method renew_method = {
-    .name = "Renew",
-    .answer = &holdfast__v1__renew_response__descriptor,
-    .send = send_renew,
-    .take = take_renew,
-};
-
-static const struct unary_method renew_token_method = {
-    .name = "Renew",
-    .answer = &holdfast__v1__renew_response__descriptor,
-    .send = send_renew,
-    .take = take_renew_token,
-};
-
-static const struct unary_method release_method = {
-    .name = "Release",
-    .answer = &holdfast__v1__release_response__descriptor,
-    .send = send_release,
-    .take = take_release,
-};
-
-static const struct unary_method inspect_method = {
-    .name = "Inspect",
-    .answer = &holdfast__v1__inspect_response__descriptor,
-    .send = send_inspect,
-    .take = take_inspect,
-};
-
-void unary_acquire(struct holdfast_async *client, const struct holdfast_ask *ask,
-                   const unsigned char *token, const struct callback *callback)
-{
-    struct request *request = request_create(client, callback);
-    if (request == NULL) {
-        return;
-    }
-    struct unary *unary = unary_create(&acquire_method, request, ask->key);
-    unary->label = memory_copy_string(ask->label != NULL ? ask->label : "");
-    unary->ttl_ms = ask->ttl_ms;
-    unary->is_token_ours = token == NULL;
-    if (token != NULL) {
-        CHECK(id128_from_bytes(&unary->token, token, ID128_SIZE));
-    } else {
-        unary->token = id128_random();
-    }
-    start(unary);
-}
-
-void unary_renew(struct holdfast_async *client, struct holdfast_lease *lease, uint32_t ttl_ms,
-                 const struct callback *callback)
-{
-    struct request *request = request_create(client, callback);
-    if (request == NULL) {
-        return;
-    }
-    struct unary *unary = unary_create(&renew_method, request, lease->key);
-    unary->ttl_ms = ttl_ms;
-    unary->token = lease->token;
-    unary->lease = lease;
-    unary->releases = lease->releases;
-    lease_hold(lease);
-    start(unary);
-}
-
-void unary_renew_token(struct holdfast_async *client, const struct unary_lease *of, uint32_t ttl_ms,
-                       const struct callback *callback)
-{
-    struct request *request = request_create(client, callback);
-    if (request == NULL) {
-        return;
-    }
-    struct unary *unary = unary_create(&renew_token_method, request, of->key);
-    unary->ttl_ms = ttl_ms;
-    CHECK(id128_from_bytes(&unary->token, of->token, ID128_SIZE));
-    start(unary);
-}
-
-void unary_release(struct holdfast_async *client, const struct unary_lease *of,
-                   struct holdfast_lease *lease, const struct callback *callback)
-{
-    struct request *request = request_create(client, callback);
-    if (request == NULL) {
-        return;
-    }
-    if (lease != NULL) {
-        lease_end(lease);
-        lease->releases++;
-    }
-    struct unary *unary = unary_create(&release_method, request, of->key);
-    CHECK(id128_from_bytes(&unary->token, of->token, ID128_SIZE));
-    start(unary);
-}
-
-void unary_inspect(struct holdfast_async *client, const char *key, const struct callback *callback)
-{
-    struct request *request = request_create(client, callback);
-    if (request != NULL) {
-        start(unary_create(&inspect_method, request, key));
-    }
 }

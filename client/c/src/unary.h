@@ -17,9 +17,9 @@ struct unary_lease {
 
 /* Arguments of these functions are within their bounds. */
 
-/* `token`: NULL, or the application's. `callback` is a CALLBACK_LEASE. */
-void unary_acquire(struct holdfast_async *client, const struct holdfast_ask *ask,
-                   const unsigned char *token, const struct callback *callback);
+/* `token`: NULL, or the application's. `callback` is a CALLBACK_LEASE. Returns the request's id. */
+uint64_t unary_acquire(struct holdfast_async *client, const struct holdfast_ask *ask,
+                       const unsigned char *token, const struct callback *callback);
 
 /* Extends a detached lease. `callback` is a CALLBACK_DONE. */
 void unary_renew(struct holdfast_async *client, struct holdfast_lease *lease, uint32_t ttl_ms,

@@ -230,6 +230,107 @@ static void test_durations(void **state)
     }
 }
 
+static void test_waiting(void **state)
+{
+    (void)state;
+    assert_true(PARSE("run", "k", "--wait", "--", "true"));
+    assert_int_equal(parsed.wait_ms, 86400000);
+    assert_true(PARSE("run", "--wait=30s", "k", "--", "true"));
+    assert_int_equal(parsed.wait_ms, 30000);
+    assert_true(PARSE("try", "k"));
+    assert_int_equal(parsed.wait_ms, 0);
+    assert_refused(PARSE("run", "k", "--wait", "5s", "--", "true"), "--wait=5s");
+    assert_refused(PARSE("hold", "--wait", "5s", "k"), "--wait=5s");
+    assert_refused(PARSE("hold", "k", "--wait=soon"), "not a duration");
+    assert_refused(PARSE("hold", "k", "--wait=25h"), "out of bounds");
+    assert_refused(PARSE("inspect", "k", "--wait"), "--wait does not go with inspect");
+    assert_true(PARSE("hold", "--wait", "k"));
+    assert_string_equal(parsed.key, "k");
+}
+
+static void test_sharing(void **state)
+{
+    (void)state;
+    assert_true(PARSE("hold", "k", "--shared", "--limit", "3", "--value", "v"));
+    assert_true(parsed.is_shared);
+    assert_int_equal(parsed.limit, 3);
+    assert_string_equal(parsed.value, "v");
+    assert_refused(PARSE("hold", "k", "--limit=3"), "--limit goes with --shared");
+    assert_refused(PARSE("hold", "k", "--shared", "--limit=0"), "not a number from 1 to 1000000");
+    assert_refused(PARSE("hold", "k", "--shared", "--limit=1000001"), "not a number");
+    assert_refused(PARSE("hold", "k", "--shared", "--limit=3x"), "not a number");
+    assert_refused(PARSE("hold", "k", "--shared", "--limit="), "not a number");
+}
+
+static void test_several_keys(void **state)
+{
+    (void)state;
+    assert_true(PARSE("hold", "--key", "a", "--key=b"));
+    assert_int_equal(parsed.key_count, 2);
+    assert_string_equal(parsed.key, "a");
+    assert_string_equal(parsed.keys[1], "b");
+    assert_true(PARSE("hold", "--key", "b", "a"));
+    assert_int_equal(parsed.key_count, 2);
+    assert_string_equal(parsed.key, "a");
+    assert_string_equal(parsed.keys[0], "a");
+    assert_string_equal(parsed.keys[1], "b");
+    assert_true(PARSE("run", "--key", "a", "--", "true"));
+    assert_int_equal(parsed.key_count, 0);
+    assert_string_equal(parsed.key, "a");
+    const char *many[2 * HOLDFAST_KEYS_MAX + 5] = {"holdfast", "hold"};
+    for (size_t i = 0; i <= HOLDFAST_KEYS_MAX; i++) {
+        many[2 + 2 * i] = "--key";
+        many[3 + 2 * i] = "k";
+    }
+    assert_refused(parse(many), "at most 16 locks");
+}
+
+static void test_the_lease_s_bounds(void **state)
+{
+    (void)state;
+    assert_true(
+        PARSE("run", "k", "--grace", "10s", "--lock-delay=1s", "--max-hold", "1h", "--", "true"));
+    assert_int_equal(parsed.grace_ms, 10000);
+    assert_int_equal(parsed.lock_delay_ms, 1000);
+    assert_int_equal(parsed.max_hold_ms, 3600000);
+    assert_refused(PARSE("try", "k", "--grace", "1s"), "--grace does not go with try");
+}
+
+static void test_commands_that_look(void **state)
+{
+    (void)state;
+    assert_true(PARSE("ls"));
+    assert_null(parsed.key);
+    assert_true(PARSE("ls", "batch/", "--fleet", "--json"));
+    assert_string_equal(parsed.key, "batch/");
+    assert_true(parsed.is_fleet && parsed.is_json);
+    assert_true(PARSE("top", "--once"));
+    assert_true(parsed.is_once);
+    assert_refused(PARSE("top", "k"), "Unexpected argument \"k\"");
+    assert_refused(PARSE("watch"), "watch needs a key");
+    assert_true(PARSE("watch", "k", "--json"));
+}
+
+static void test_elect(void **state)
+{
+    (void)state;
+    assert_true(PARSE("elect", "n", "--value", "v", "--", "sh", "-c", "x"));
+    assert_int_equal(parsed.command, COMMAND_ELECT);
+    assert_string_equal(parsed.program[2], "x");
+    assert_refused(PARSE("elect", "n", "--", "true"), "--value TEXT");
+    assert_refused(PARSE("elect", "n", "--value", "v"), "elect needs a command");
+    assert_refused(PARSE("elect", "n", "--value", "v", "true"), "holdfast elect n -- true");
+    assert_refused(PARSE("elect", "n", "--value", "v", "--wait", "--", "true"), "does not go");
+}
+
+static void test_resume_needs_the_token(void **state)
+{
+    (void)state;
+    assert_refused(PARSE("resume", "k"), "resume needs the lease's token");
+    assert_true(PARSE("resume", "k", "--token", "000102030405060708090a0b0c0d0e0f"));
+    assert_int_equal(parsed.token[15], 15);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +343,13 @@ int main(void)
         cmocka_unit_test_setup(test_tokens, clear_environment),
         cmocka_unit_test_setup(test_the_environment_fills_in, clear_environment),
         cmocka_unit_test(test_durations),
+        cmocka_unit_test_setup(test_waiting, clear_environment),
+        cmocka_unit_test_setup(test_sharing, clear_environment),
+        cmocka_unit_test_setup(test_several_keys, clear_environment),
+        cmocka_unit_test_setup(test_the_lease_s_bounds, clear_environment),
+        cmocka_unit_test_setup(test_commands_that_look, clear_environment),
+        cmocka_unit_test_setup(test_elect, clear_environment),
+        cmocka_unit_test_setup(test_resume_needs_the_token, clear_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,6 +83,12 @@ void fake_server_finish(struct fake_server *server)
     }
 }
 
+void fake_stays_open(int connection, int for_ms)
+{
+    struct pollfd watched = {.fd = connection, .events = POLLRDHUP};
+    REQUIRE(poll(&watched, 1, for_ms) == 0);
+}
+
 int fake_accept(struct fake_server *server)
 {
     wait_readable(server->listener);
@@ -155,7 +161,7 @@ void fake_send(int connection, const struct ttrpc_header *header, const void *da
     fake_write(connection, bytes, TTRPC_HEADER_SIZE + header->length);
 }
 
-uint32_t fake_read_ask(int connection)
+uint32_t fake_take_ask(int connection, struct fake_ask *ask)
 {
     struct fake_frame frame;
     Ttrpc__Request *request = fake_read_request(connection, "Hold", &frame);
@@ -168,12 +174,23 @@ uint32_t fake_read_ask(int connection)
     REQUIRE(frame.header.type == TTRPC_DATA);
     REQUIRE(frame.header.flags == 0);
     REQUIRE(frame.header.stream_id == stream_id);
-    Holdfast__V1__HoldRequest *message =
-        holdfast__v1__hold_request__unpack(NULL, frame.header.length, frame.data);
-    REQUIRE(message != NULL);
-    REQUIRE(message->message_case == HOLDFAST__V1__HOLD_REQUEST__MESSAGE_ASK);
-    REQUIRE(strcmp(message->ask->key, FAKE_KEY) == 0);
-    holdfast__v1__hold_request__free_unpacked(message, NULL);
+    ask->message = holdfast__v1__hold_request__unpack(NULL, frame.header.length, frame.data);
+    REQUIRE(ask->message != NULL);
+    REQUIRE(ask->message->message_case == HOLDFAST__V1__HOLD_REQUEST__MESSAGE_ASK);
+    return stream_id;
+}
+
+void fake_release_ask(struct fake_ask *ask)
+{
+    holdfast__v1__hold_request__free_unpacked(ask->message, NULL);
+}
+
+uint32_t fake_read_ask(int connection)
+{
+    struct fake_ask ask;
+    uint32_t stream_id = fake_take_ask(connection, &ask);
+    REQUIRE(strcmp(ask.message->ask->key, FAKE_KEY) == 0);
+    fake_release_ask(&ask);
     return stream_id;
 }
 
@@ -228,19 +245,39 @@ void fake_send_granted(int connection, uint32_t stream_id, uint32_t valid_for_ms
     fake_send_event(connection, stream_id, &event);
 }
 
-void fake_send_busy(int connection, uint32_t stream_id)
+static char other_label[] = "the other one";
+
+static Holdfast__V1__Holder other_holder(void)
 {
-    char label[] = "the other one";
-    Holdfast__V1__HoldEvent event = HOLDFAST__V1__HOLD_EVENT__INIT;
     Holdfast__V1__Holder holder = HOLDFAST__V1__HOLDER__INIT;
-    holder.label = label;
+    holder.label = other_label;
     holder.since_ms = 1234567;
     holder.remaining_ms = 89;
     holder.fence = FAKE_FENCE;
+    holder.holders = 1;
+    return holder;
+}
+
+void fake_send_busy(int connection, uint32_t stream_id)
+{
+    Holdfast__V1__HoldEvent event = HOLDFAST__V1__HOLD_EVENT__INIT;
+    Holdfast__V1__Holder holder = other_holder();
     event.event_case = HOLDFAST__V1__HOLD_EVENT__EVENT_BUSY;
     event.busy = &holder;
     fake_send_event(connection, stream_id, &event);
     fake_send_end(connection, stream_id);
+}
+
+void fake_send_queued(int connection, uint32_t stream_id, uint32_t position)
+{
+    Holdfast__V1__HoldEvent event = HOLDFAST__V1__HOLD_EVENT__INIT;
+    Holdfast__V1__HoldQueued queued = HOLDFAST__V1__HOLD_QUEUED__INIT;
+    Holdfast__V1__Holder holder = other_holder();
+    queued.position = position;
+    queued.holder = &holder;
+    event.event_case = HOLDFAST__V1__HOLD_EVENT__EVENT_QUEUED;
+    event.queued = &queued;
+    fake_send_event(connection, stream_id, &event);
 }
 
 void fake_send_renewed(int connection, uint32_t stream_id, uint32_t valid_for_ms)
@@ -301,8 +338,13 @@ Ttrpc__Request *fake_read_request(int connection, const char *method, struct fak
     REQUIRE(frame->header.stream_id % 2 == 1);
     Ttrpc__Request *request = ttrpc__request__unpack(NULL, frame->header.length, frame->data);
     REQUIRE(request != NULL);
-    REQUIRE(strcmp(request->service, "holdfast.v1.Locks") == 0);
-    REQUIRE(strcmp(request->method, method) == 0);
+    const char *dot = strchr(method, '.');
+    char service[64] = "holdfast.v1.Locks";
+    if (dot != NULL) {
+        (void)snprintf(service, sizeof(service), "holdfast.v1.%.*s", (int)(dot - method), method);
+    }
+    REQUIRE(strcmp(request->service, service) == 0);
+    REQUIRE(strcmp(request->method, dot != NULL ? dot + 1 : method) == 0);
     return request;
 }
 
@@ -326,6 +368,25 @@ void fake_respond(int connection, uint32_t stream_id, const ProtobufCMessage *me
     response.payload.len = protobuf_c_message_pack(message, bytes);
     response.payload.data = bytes;
     send_response(connection, stream_id, &response);
+}
+
+void fake_respond_large(int connection, uint32_t stream_id, const ProtobufCMessage *message)
+{
+    Ttrpc__Response response = TTRPC__RESPONSE__INIT;
+    uint8_t *payload = malloc(protobuf_c_message_get_packed_size(message) + 1);
+    REQUIRE(payload != NULL);
+    response.payload.len = protobuf_c_message_pack(message, payload);
+    response.payload.data = payload;
+    size_t length = ttrpc__response__get_packed_size(&response);
+    uint8_t *bytes = malloc(TTRPC_HEADER_SIZE + length);
+    REQUIRE(bytes != NULL);
+    const struct ttrpc_header header = {
+        .length = (uint32_t)length, .stream_id = stream_id, .type = TTRPC_RESPONSE};
+    ttrpc_header_encode(&header, bytes);
+    (void)ttrpc__response__pack(&response, bytes + TTRPC_HEADER_SIZE);
+    fake_write(connection, bytes, TTRPC_HEADER_SIZE + length);
+    free(payload);
+    free(bytes);
 }
 
 void fake_respond_status(int connection, uint32_t stream_id, int code, const char *text)

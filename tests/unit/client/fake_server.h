@@ -55,12 +55,15 @@ void fake_server_finish(struct fake_server *server);
 /* A connection, blocking. */
 int fake_accept(struct fake_server *server);
 
+/* The client leaves the connection open for that long, whatever it says. */
+void fake_stays_open(int connection, int for_ms);
+
 /* Waits until the client closes, whatever it says before, then closes. */
 void fake_drain(int connection);
 
 struct fake_frame {
     struct ttrpc_header header;
-    uint8_t data[8192];
+    uint8_t data[16384];
 };
 
 /* False at the end of the connection. */
@@ -75,6 +78,15 @@ void fake_send(int connection, const struct ttrpc_header *header, const void *da
 /* Reads the opening of a Hold stream and its ask, which must be for FAKE_KEY; returns the id. */
 uint32_t fake_read_ask(int connection);
 
+/* One ask, whatever it is for. */
+struct fake_ask {
+    Holdfast__V1__HoldRequest *message; /* ->ask is set */
+};
+
+/* As fake_read_ask, for any key; free it with fake_release_ask. */
+uint32_t fake_take_ask(int connection, struct fake_ask *ask);
+void fake_release_ask(struct fake_ask *ask);
+
 /* Reads a ping of the stream. */
 void fake_read_ping(int connection, uint32_t stream_id);
 
@@ -83,6 +95,8 @@ void fake_read_half_close(int connection, uint32_t stream_id);
 
 void fake_send_event(int connection, uint32_t stream_id, const Holdfast__V1__HoldEvent *event);
 void fake_send_granted(int connection, uint32_t stream_id, uint32_t valid_for_ms);
+/* Waits at `position` for the holder of fake_send_busy. */
+void fake_send_queued(int connection, uint32_t stream_id, uint32_t position);
 void fake_send_busy(int connection, uint32_t stream_id);
 void fake_send_renewed(int connection, uint32_t stream_id, uint32_t valid_for_ms);
 void fake_send_at_risk(int connection, uint32_t stream_id);
@@ -91,11 +105,14 @@ void fake_send_released(int connection, uint32_t stream_id);
 /* The end of a stream with status OK. */
 void fake_send_end(int connection, uint32_t stream_id);
 
-/* Reads a unary request of that method into `frame` and returns its envelope, which the caller
+/* Reads the request of that method of holdfast.v1.Locks, or with a dot in it of "Service.Method",
+ * into `frame` and returns its envelope, which the caller
  * frees. */
 Ttrpc__Request *fake_read_request(int connection, const char *method, struct fake_frame *frame);
 
 void fake_respond(int connection, uint32_t stream_id, const ProtobufCMessage *message);
+/* For answers of any size. */
+void fake_respond_large(int connection, uint32_t stream_id, const ProtobufCMessage *message);
 void fake_respond_status(int connection, uint32_t stream_id, int code, const char *text);
 
 /* A lease on `key` with FAKE_FENCE and FAKE_TTL_MS; points into its arguments. */

@@ -113,6 +113,56 @@ static void test_acquire_with_and_without_a_token(void **state)
     }
 }
 
+/* Grants after a while, for less than that; what counts is the renewal that follows. */
+static void grant_late_then_renew(struct fake_server *server, void *argument)
+{
+    const bool *is_held = argument;
+    struct fake_frame frame;
+    uint32_t stream_id;
+    int connection = fake_accept(server);
+    Holdfast__V1__AcquireRequest *request = read_acquire(connection, &stream_id);
+    REQUIRE(request->wait_ms == 3900);
+    fake_stays_open(connection, 100);
+    respond_lease(connection, stream_id, request->token.data, 50);
+    ttrpc__request__free_unpacked(fake_read_request(connection, "Renew", &frame), NULL);
+    Holdfast__V1__RenewResponse response = HOLDFAST__V1__RENEW_RESPONSE__INIT;
+    Holdfast__V1__NotHeld not_held = HOLDFAST__V1__NOT_HELD__INIT;
+    Holdfast__V1__Lease lease = fake_lease(FAKE_KEY, request->token.data, 6900);
+    response.result_case = HOLDFAST__V1__RENEW_RESPONSE__RESULT_NOT_HELD;
+    response.not_held = &not_held;
+    if (*is_held) {
+        response.result_case = HOLDFAST__V1__RENEW_RESPONSE__RESULT_LEASE;
+        response.lease = &lease;
+    }
+    fake_respond(connection, frame.header.stream_id, &response.base);
+    holdfast__v1__acquire_request__free_unpacked(request, NULL);
+    fake_drain(connection);
+}
+
+static void test_acquire_after_a_wait_is_confirmed(void **state)
+{
+    (void)state;
+    const struct holdfast_ask ask = {
+        .key = FAKE_KEY, .label = "a test", .ttl_ms = 7000, .wait_ms = 3900};
+    for (int i = 0; i < 2; i++) {
+        struct fake_server server;
+        struct async_loop loop;
+        struct answer answer = {.count = 0};
+        bool is_held = i == 0;
+        fake_server_start(&server, grant_late_then_renew, &is_held);
+        async_loop_open_url(&loop, server.url, 1000);
+        holdfast_async_acquire_detached(loop.async, &ask, own_token, async_on_lease, &answer);
+        async_loop_run_until(&loop, &answer.count, 1);
+        assert_int_equal(answer.result, is_held ? HOLDFAST_OK : HOLDFAST_TIMEOUT);
+        if (is_held) {
+            assert_in_range(holdfast_lease_valid_for_ms(answer.lease), 5000, 6900);
+            assert_int_equal(holdfast_lease_fence(answer.lease), FAKE_FENCE);
+        }
+        holdfast_lease_free(answer.lease);
+        finish(&loop, &server);
+    }
+}
+
 static void respond_busy(struct fake_server *server, void *argument)
 {
     (void)argument;
@@ -247,6 +297,8 @@ static enum holdfast_result expected_result(int code)
         return HOLDFAST_TIMEOUT;
     case STATUS_RESOURCE_EXHAUSTED:
         return HOLDFAST_LIMIT;
+    case STATUS_ABORTED:
+        return HOLDFAST_DEADLOCK;
     default:
         return HOLDFAST_REFUSED;
     }
@@ -566,11 +618,11 @@ static void test_bounds_of_arguments(void **state)
     (void)state;
     struct async_loop loop;
     char key[514];
-    char label[258];
+    char label[130];
     memset(key, 'k', sizeof(key));
     memset(label, 'l', sizeof(label));
     key[513] = '\0';
-    label[257] = '\0';
+    label[129] = '\0';
     const struct holdfast_ask asks[] = {
         {.key = NULL}, {.key = ""}, {.key = key}, {.key = "fine", .label = label}};
     async_loop_open_url(&loop, "unix:///nonexistent/socket", 50);
@@ -606,7 +658,7 @@ static void test_bounds_of_arguments(void **state)
     assert_int_equal(other.result, HOLDFAST_INVALID);
     /* At the bounds there is nothing to say against it but that there is no server. */
     key[512] = '\0';
-    label[256] = '\0';
+    label[128] = '\0';
     const struct holdfast_ask longest = {.key = key, .label = label};
     struct answer hold = {.count = 0};
     holdfast_async_hold(loop.async, &longest, async_on_lease, &hold);
@@ -645,6 +697,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_acquire_with_and_without_a_token),
+        cmocka_unit_test(test_acquire_after_a_wait_is_confirmed),
         cmocka_unit_test(test_acquire_busy),
         cmocka_unit_test(test_acquire_is_asked_again_with_the_same_token),
         cmocka_unit_test(test_acquire_that_times_out_is_undone),

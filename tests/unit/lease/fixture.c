@@ -34,6 +34,20 @@ static bool withdraw(struct store *store, struct store_op *op)
     return true;
 }
 
+static void watch(struct store *store, const char *key, size_t key_length)
+{
+    (void)key;
+    (void)key_length;
+    CONTAINER_OF(store, struct fixture, store)->watches++;
+}
+
+static void unwatch(struct store *store, const char *key, size_t key_length)
+{
+    (void)key;
+    (void)key_length;
+    CONTAINER_OF(store, struct fixture, store)->watches--;
+}
+
 static void on_event(struct lease_holder *holder, struct lease *lease,
                      const struct lease_report *report, int64_t now_us)
 {
@@ -52,15 +66,21 @@ static void on_event(struct lease_holder *holder, struct lease *lease,
 
 int fixture_setup(void **state)
 {
-    static const struct store_vtable vtable = {submit, withdraw};
-    const struct keeper_config config = {.leases_max = 4};
+    static const struct store_vtable vtable = {submit, withdraw, watch, unwatch};
+    const struct keeper_config config = {
+        .leases_max = FIXTURE_LEASES,
+        .waiters_max = FIXTURE_WAITERS,
+        .handoff_run_max = FIXTURE_RUN_MAX,
+        .handoff_run_ms = FIXTURE_RUN_MS,
+        .finds_deadlocks = true,
+    };
     struct fixture *fixture = memory_alloc(sizeof(*fixture));
     fixture->store.vtable = &vtable;
     TAILQ_INIT(&fixture->ops);
     fixture->now_us = FIXTURE_START_US;
     fixture->wheel = wheel_create(fixture->now_us);
     fixture->keeper = keeper_create(&config, &fixture->store, fixture->wheel, &fixture->metrics);
-    fixture->recorder.holder.on_event = on_event;
+    fixture_recorder_init(&fixture->recorder);
     *state = fixture;
     return 0;
 }
@@ -70,6 +90,8 @@ int fixture_teardown(void **state)
     struct fixture *fixture = *state;
     keeper_destroy(fixture->keeper);
     assert_int_equal(fixture->metrics.leases_now, 0);
+    assert_int_equal(fixture->metrics.leases_waiting_now, 0);
+    assert_int_equal(fixture->watches, 0);
     wheel_destroy(fixture->wheel);
     memory_free(fixture);
     return 0;
@@ -138,8 +160,9 @@ struct lease *fixture_acquire(struct fixture *fixture, int64_t ttl_ms)
         .ttl_ms = ttl_ms,
         .deadline_us = CLOCK_NEVER,
     };
+    struct keeper_problem problem;
     struct lease *lease =
-        keeper_acquire(fixture->keeper, &ask, &fixture->recorder.holder, fixture->now_us);
+        keeper_acquire(fixture->keeper, &ask, &fixture->recorder.holder, &problem, fixture->now_us);
     assert_non_null(lease);
     return lease;
 }
@@ -152,8 +175,58 @@ struct lease *fixture_hold(struct fixture *fixture, int64_t ttl_ms)
     return lease;
 }
 
+void fixture_recorder_init(struct recorder *recorder)
+{
+    *recorder = (struct recorder){.holder = {.on_event = on_event}};
+}
+
+struct lease_ask fixture_ask(void)
+{
+    return (struct lease_ask){
+        .key = "k",
+        .key_length = 1,
+        .ttl_ms = 3000,
+        .wait_until_us = CLOCK_NEVER,
+        .deadline_us = CLOCK_NEVER,
+    };
+}
+
+struct lease *fixture_ask_for(struct fixture *fixture, const struct lease_ask *ask,
+                              struct recorder *recorder)
+{
+    struct keeper_problem problem;
+    struct lease *lease =
+        keeper_acquire(fixture->keeper, ask, &recorder->holder, &problem, fixture->now_us);
+    assert_non_null(lease);
+    return lease;
+}
+
+struct store_op *fixture_op(struct fixture *fixture, enum store_verb verb)
+{
+    struct store_op *op = NULL;
+    struct store_op *found = NULL;
+    TAILQ_FOREACH (op, &fixture->ops, link) {
+        if (op->verb == verb) {
+            assert_null(found);
+            found = op;
+        }
+    }
+    assert_non_null(found);
+    return found;
+}
+
+void fixture_turn(struct fixture *fixture)
+{
+    fixture_pass(fixture, 0);
+}
+
+const struct lease_report *recorder_heard(const struct recorder *recorder, size_t count)
+{
+    assert_int_equal(recorder->count, count);
+    return &recorder->reports[count - 1];
+}
+
 const struct lease_report *fixture_heard(struct fixture *fixture, size_t count)
 {
-    assert_int_equal(fixture->recorder.count, count);
-    return &fixture->recorder.reports[count - 1];
+    return recorder_heard(&fixture->recorder, count);
 }

@@ -18,6 +18,10 @@
 
 #define FIXTURE_START_US ((int64_t)1000000000)
 #define FIXTURE_EVENTS   16
+#define FIXTURE_LEASES   8
+#define FIXTURE_WAITERS  4
+#define FIXTURE_RUN_MAX  3
+#define FIXTURE_RUN_MS   100
 
 /* A holder that writes down what it hears. */
 struct recorder {
@@ -36,6 +40,7 @@ struct fixture {
     struct metrics metrics;
     struct keeper *keeper;
     struct recorder recorder;
+    int watches; /* store_watch less store_unwatch */
     int64_t now_us;
 };
 
@@ -68,6 +73,25 @@ struct lease *fixture_acquire(struct fixture *fixture, int64_t ttl_ms);
 
 /* The same, and the store grants it at once with fence 7. */
 struct lease *fixture_hold(struct fixture *fixture, int64_t ttl_ms);
+
+/* A recorder that has heard nothing. */
+void fixture_recorder_init(struct recorder *recorder);
+
+/* What most waiters ask for: "k", exclusively, for 3 s, for ever. */
+struct lease_ask fixture_ask(void);
+
+/* Asks as told, for this recorder. */
+struct lease *fixture_ask_for(struct fixture *fixture, const struct lease_ask *ask,
+                              struct recorder *recorder);
+
+/* The op of this verb; fails the test unless there is exactly one. */
+struct store_op *fixture_op(struct fixture *fixture, enum store_verb verb);
+
+/* Lets what is due now happen. */
+void fixture_turn(struct fixture *fixture);
+
+/* The last event that this recorder heard; fails the test unless it heard `count` in all. */
+const struct lease_report *recorder_heard(const struct recorder *recorder, size_t count);
 
 /* The last event that the recorder heard; fails the test unless it heard `count` in all. */
 const struct lease_report *fixture_heard(struct fixture *fixture, size_t count);

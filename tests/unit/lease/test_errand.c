@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "lease/keeper_internal.h"
 
 #define TTL_MS ((int64_t)3000)
 
@@ -26,7 +27,7 @@ static void on_done(void *user, const struct store_result *result, int64_t now_u
     caller->result = *result;
 }
 
-static void start(struct caller *caller, void **state, enum store_verb verb, bool may_be_retried)
+static void start(struct caller *caller, void **state, enum store_verb verb)
 {
     *caller = (struct caller){
         .fixture = *state,
@@ -37,7 +38,6 @@ static void start(struct caller *caller, void **state, enum store_verb verb, boo
                 .key_length = 1,
                 .ttl_ms = TTL_MS,
                 .token = id128_random(),
-                .may_be_retried = may_be_retried,
                 .deadline_us = CLOCK_NEVER,
             },
     };
@@ -65,35 +65,20 @@ static void assert_told(const struct caller *caller, enum store_code code)
     assert_int_equal(caller->result.code, code);
 }
 
-static void test_a_detached_lease_is_known_by_its_token(void **state)
-{
-    struct caller caller;
-    start(&caller, state, STORE_ACQUIRE, true);
-    const struct store_op *op = fixture_only_op(caller.fixture);
-    assert_true(id128_equal(&op->tenure, &caller.ask.token));
-    assert_true(id128_equal(&op->token, &caller.ask.token));
-    answer(&caller, STORE_OK);
-    assert_told(&caller, STORE_OK);
-    assert_int_equal(caller.result.fence, 7);
-    assert_gone(&caller);
-}
-
 static void test_answers_are_told(void **state)
 {
     static const struct {
         enum store_verb verb;
         enum store_code code;
     } rows[] = {
-        {STORE_ACQUIRE, STORE_OK},          {STORE_ACQUIRE, STORE_BUSY},
-        {STORE_ACQUIRE, STORE_WRONG_TYPE},  {STORE_RENEW, STORE_OK},
-        {STORE_RENEW, STORE_NOT_HELD},      {STORE_RELEASE, STORE_OK},
-        {STORE_RELEASE, STORE_NOT_HELD},    {STORE_INSPECT, STORE_OK},
-        {STORE_INSPECT, STORE_WRONG_TYPE},  {STORE_INSPECT, STORE_UNAVAILABLE},
-        {STORE_ACQUIRE, STORE_UNAVAILABLE},
+        {STORE_RENEW, STORE_WRONG_TYPE},   {STORE_RENEW, STORE_OK},
+        {STORE_RENEW, STORE_NOT_HELD},     {STORE_RELEASE, STORE_OK},
+        {STORE_RELEASE, STORE_NOT_HELD},   {STORE_INSPECT, STORE_OK},
+        {STORE_INSPECT, STORE_WRONG_TYPE}, {STORE_INSPECT, STORE_UNAVAILABLE},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct caller caller;
-        start(&caller, state, rows[i].verb, false);
+        start(&caller, state, rows[i].verb);
         answer(&caller, rows[i].code);
         assert_told(&caller, rows[i].code);
         assert_gone(&caller);
@@ -105,7 +90,7 @@ static void test_a_store_that_is_away_is_told_soon(void **state)
     static const enum store_verb verbs[] = {STORE_RENEW, STORE_RELEASE};
     for (size_t i = 0; i < 2; i++) {
         struct caller caller;
-        start(&caller, state, verbs[i], false);
+        start(&caller, state, verbs[i]);
         assert_int_equal(fixture_only_op(caller.fixture)->give_up_us,
                          caller.fixture->now_us + OPERATION_PATIENCE_US);
         fixture_pass(caller.fixture, OPERATION_PATIENCE_US);
@@ -118,7 +103,7 @@ static void test_a_store_that_is_away_is_told_soon(void **state)
 static void test_a_release_that_may_have_worked_is_settled_first(void **state)
 {
     struct caller caller;
-    start(&caller, state, STORE_RELEASE, false);
+    start(&caller, state, STORE_RELEASE);
     answer(&caller, STORE_UNKNOWN);
     fixture_pass(caller.fixture, 60 * CLOCK_US_PER_S);
     assert_int_equal(caller.done, 0);
@@ -127,50 +112,22 @@ static void test_a_release_that_may_have_worked_is_settled_first(void **state)
     assert_gone(&caller);
 }
 
-static void test_a_grant_that_comes_too_late_is_unavailable(void **state)
-{
-    struct caller caller;
-    start(&caller, state, STORE_ACQUIRE, false);
-    fixture_answer(caller.fixture, fixture_only_op(caller.fixture), STORE_OK,
-                   lease_validity_us(TTL_MS));
-    assert_told(&caller, STORE_UNAVAILABLE);
-    assert_int_equal(fixture_only_op(caller.fixture)->verb, STORE_RELEASE);
-    answer(&caller, STORE_OK);
-    assert_gone(&caller);
-}
-
 static void test_a_renewal_that_comes_too_late_is_unavailable(void **state)
 {
     struct caller caller;
-    start(&caller, state, STORE_RENEW, false);
+    start(&caller, state, STORE_RENEW);
     fixture_answer(caller.fixture, fixture_only_op(caller.fixture), STORE_OK,
                    lease_validity_us(TTL_MS));
     assert_told(&caller, STORE_UNAVAILABLE);
-    assert_gone(&caller);
-}
-
-static void test_a_refused_acquire_with_an_unknown_try_is_undone(void **state)
-{
-    struct caller caller;
-    start(&caller, state, STORE_ACQUIRE, false);
-    answer(&caller, STORE_UNKNOWN);
-    answer(&caller, STORE_BUSY);
-    assert_told(&caller, STORE_BUSY);
-    answer(&caller, STORE_NOT_HELD);
-    fixture_pass(caller.fixture, STORE_LATE_US);
-    assert_int_equal(fixture_only_op(caller.fixture)->verb, STORE_RELEASE);
-    answer(&caller, STORE_OK);
-    assert_told(&caller, STORE_BUSY);
     assert_gone(&caller);
 }
 
 static void test_abandoning_what_is_queued_leaves_nothing(void **state)
 {
-    static const enum store_verb verbs[] = {STORE_ACQUIRE, STORE_RENEW, STORE_RELEASE,
-                                            STORE_INSPECT};
-    for (size_t i = 0; i < 4; i++) {
+    static const enum store_verb verbs[] = {STORE_RENEW, STORE_RELEASE, STORE_INSPECT};
+    for (size_t i = 0; i < 3; i++) {
         struct caller caller;
-        start(&caller, state, verbs[i], false);
+        start(&caller, state, verbs[i]);
         errand_abandon(caller.errand, caller.fixture->now_us);
         assert_int_equal(caller.done, 0);
         assert_gone(&caller);
@@ -185,7 +142,7 @@ static void test_abandoning_what_is_sent_waits_for_its_answer(void **state)
     for (size_t i = 0; i < 3; i++) {
         for (size_t j = 0; j < 4; j++) {
             struct caller caller;
-            start(&caller, state, verbs[i], false);
+            start(&caller, state, verbs[i]);
             fixture_send(fixture_only_op(caller.fixture));
             errand_abandon(caller.errand, caller.fixture->now_us);
             assert_int_equal(keeper_count(caller.fixture->keeper), 1);
@@ -196,64 +153,16 @@ static void test_abandoning_what_is_sent_waits_for_its_answer(void **state)
     }
 }
 
-static void abandon_sent_acquire(struct caller *caller, void **state, bool may_be_retried)
-{
-    start(caller, state, STORE_ACQUIRE, may_be_retried);
-    fixture_send(fixture_only_op(caller->fixture));
-    errand_abandon(caller->errand, caller->fixture->now_us);
-    answer(caller, STORE_OK);
-    assert_int_equal(caller->done, 0);
-}
-
-static void test_an_abandoned_grant_is_undone(void **state)
-{
-    struct caller caller;
-    abandon_sent_acquire(&caller, state, false);
-    const struct store_op *op = fixture_only_op(caller.fixture);
-    assert_int_equal(op->verb, STORE_RELEASE);
-    assert_true(id128_equal(&op->tenure, &caller.ask.token));
-    answer(&caller, STORE_OK);
-    assert_int_equal(caller.done, 0);
-    assert_gone(&caller);
-}
-
-static void test_an_abandoned_grant_that_may_be_retried_stays(void **state)
-{
-    struct caller caller;
-    abandon_sent_acquire(&caller, state, true);
-    assert_gone(&caller);
-}
-
-static void test_abandoning_between_two_tries_undoes_the_first(void **state)
-{
-    struct caller caller;
-    start(&caller, state, STORE_ACQUIRE, false);
-    answer(&caller, STORE_UNKNOWN);
-    errand_abandon(caller.errand, caller.fixture->now_us);
-    assert_int_equal(fixture_only_op(caller.fixture)->verb, STORE_RELEASE);
-    answer(&caller, STORE_OK);
-    fixture_pass(caller.fixture, STORE_LATE_US);
-    answer(&caller, STORE_NOT_HELD);
-    assert_int_equal(caller.done, 0);
-    assert_gone(&caller);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-        TEST(test_a_detached_lease_is_known_by_its_token),
         TEST(test_answers_are_told),
         TEST(test_a_store_that_is_away_is_told_soon),
         TEST(test_a_release_that_may_have_worked_is_settled_first),
-        TEST(test_a_grant_that_comes_too_late_is_unavailable),
         TEST(test_a_renewal_that_comes_too_late_is_unavailable),
-        TEST(test_a_refused_acquire_with_an_unknown_try_is_undone),
         TEST(test_abandoning_what_is_queued_leaves_nothing),
         TEST(test_abandoning_what_is_sent_waits_for_its_answer),
-        TEST(test_an_abandoned_grant_is_undone),
-        TEST(test_an_abandoned_grant_that_may_be_retried_stays),
-        TEST(test_abandoning_between_two_tries_undoes_the_first),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "lease/keeper_internal.h"
 #include "lease/lock.h"
 
 #define TTL_MS ((int64_t)3000)
@@ -26,11 +27,22 @@ static struct errand *inspect(struct fixture *fixture)
     return errand_start(fixture->keeper, &ask, ignore_errand, NULL, fixture->now_us);
 }
 
-static struct lease *try_acquire(struct fixture *fixture)
+static struct lease *try_acquire_key(struct fixture *fixture, const char *key)
 {
     const struct lease_ask ask = {
-        .key = "k", .key_length = 1, .ttl_ms = TTL_MS, .deadline_us = CLOCK_NEVER};
-    return keeper_acquire(fixture->keeper, &ask, &fixture->recorder.holder, fixture->now_us);
+        .key = key, .key_length = 1, .ttl_ms = TTL_MS, .deadline_us = CLOCK_NEVER};
+    struct keeper_problem problem;
+    struct lease *lease =
+        keeper_acquire(fixture->keeper, &ask, &fixture->recorder.holder, &problem, fixture->now_us);
+    if (lease == NULL) {
+        assert_int_equal(problem.refusal, KEEPER_LEASES_MAX);
+    }
+    return lease;
+}
+
+static struct lease *try_acquire(struct fixture *fixture)
+{
+    return try_acquire_key(fixture, "k");
 }
 
 static void test_the_limit_counts_all_that_is_in_memory(void **state)
@@ -40,19 +52,22 @@ static void test_the_limit_counts_all_that_is_in_memory(void **state)
     struct lease *asking = try_acquire(fixture);
     struct lease *settling = try_acquire(fixture);
     struct errand *errand = inspect(fixture);
+    for (size_t i = 4; i < FIXTURE_LEASES; i++) {
+        assert_non_null(inspect(fixture));
+    }
     assert_non_null(asking);
     assert_non_null(settling);
     assert_non_null(errand);
-    assert_int_equal(keeper_count(fixture->keeper), 4);
-    assert_int_equal(fixture->metrics.leases_now, 4);
+    assert_int_equal(keeper_count(fixture->keeper), FIXTURE_LEASES);
+    assert_int_equal(fixture->metrics.leases_now, FIXTURE_LEASES);
     assert_null(try_acquire(fixture));
     assert_null(inspect(fixture));
     assert_int_equal(fixture->metrics.leases_refused, 2);
-    fixture_send(&settling->operation.op);
+    fixture_send(&settling->tenure->operation.op);
     lease_revoke(settling, fixture->now_us);
     assert_null(try_acquire(fixture)); /* not in sight, but not settled */
     errand_abandon(errand, fixture->now_us);
-    assert_int_equal(keeper_count(fixture->keeper), 3);
+    assert_int_equal(keeper_count(fixture->keeper), FIXTURE_LEASES - 1);
     struct lease *again = try_acquire(fixture);
     assert_non_null(again);
     lease_revoke(again, fixture->now_us);
@@ -95,8 +110,9 @@ static void test_keys_are_bytes_up_to_their_bound(void **state)
         .ttl_ms = TTL_MS,
         .deadline_us = CLOCK_NEVER,
     };
+    struct keeper_problem problem;
     struct lease *lease =
-        keeper_acquire(fixture->keeper, &ask, &fixture->recorder.holder, fixture->now_us);
+        keeper_acquire(fixture->keeper, &ask, &fixture->recorder.holder, &problem, fixture->now_us);
     memset(key, 'y', sizeof(key)); /* both were copied */
     memset(label, 'y', sizeof(label));
     const struct store_op *op = fixture_only_op(fixture);
@@ -112,7 +128,7 @@ static void test_leases_of_one_tick_are_renewed_in_one_run(void **state)
     struct fixture *fixture = *state;
     struct lease *leases[3];
     for (size_t i = 0; i < 3; i++) {
-        leases[i] = fixture_acquire(fixture, TTL_MS);
+        leases[i] = try_acquire_key(fixture, &"abc"[i]);
         fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
     }
     fixture->now_us += lease_renewal_us(TTL_MS);
@@ -128,7 +144,7 @@ static void test_destroy_takes_everything_along(void **state)
     struct fixture *fixture = *state;
     lease_revoke(fixture_hold(fixture, TTL_MS), fixture->now_us); /* its release is queued */
     struct lease *sent = try_acquire(fixture);
-    fixture_send(&sent->operation.op);
+    fixture_send(&sent->tenure->operation.op);
     lease_revoke(sent, fixture->now_us);
     struct errand *errand = inspect(fixture);
     fixture_send(TAILQ_LAST(&fixture->ops, store_op_list));
@@ -140,7 +156,7 @@ static void test_destroy_takes_everything_along(void **state)
 static void test_a_lease_is_small(void **state)
 {
     (void)state;
-    assert_true(sizeof(struct lease) + sizeof(struct lock) <= 400);
+    assert_true(sizeof(struct lease) + sizeof(struct tenure) + sizeof(struct lock) <= 800);
 }
 
 int main(void)

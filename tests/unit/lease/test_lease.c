@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "lease/keeper_internal.h"
 
 #define TTL_MS ((int64_t)3000)
 #define S      CLOCK_US_PER_S
@@ -46,7 +47,7 @@ static void test_an_acquire_says_who_asks_for_what(void **state)
     assert_int_equal(op->ttl_ms, TTL_MS);
     assert_true(id128_equal(&op->token, &lease->token));
     assert_false(id128_equal(&op->token, &op->tenure));
-    assert_int_equal(lease->state, LEASE_ACQUIRING);
+    assert_int_equal(lease->state, LEASE_WAITING);
     lease_revoke(lease, fixture->now_us);
 }
 
@@ -55,7 +56,8 @@ static void test_every_attempt_has_its_own_tenure(void **state)
     struct fixture *fixture = *state;
     struct lease *first = fixture_acquire(fixture, TTL_MS);
     struct lease *second = fixture_acquire(fixture, TTL_MS);
-    assert_false(id128_equal(&first->operation.op.tenure, &second->operation.op.tenure));
+    assert_false(
+        id128_equal(&first->tenure->operation.op.tenure, &second->tenure->operation.op.tenure));
     assert_false(id128_equal(&first->token, &second->token));
     lease_revoke(first, fixture->now_us);
     lease_revoke(second, fixture->now_us);
@@ -69,8 +71,8 @@ static void test_a_grant_counts_from_its_sending(void **state)
     assert_int_equal(fixture_heard(fixture, 1)->event, LEASE_EVENT_GRANTED);
     assert_int_equal(lease->state, LEASE_HELD);
     assert_int_equal(lease->fence, 7);
-    assert_int_equal(lease->operation.op.fence, 7);
-    assert_int_equal(lease->operation.op.since_ms, 1234);
+    assert_int_equal(lease->tenure->fence, 7);
+    assert_int_equal(lease->since_ms, 1234);
     assert_int_equal(lease_deadline_us(lease), fixture->now_us - 300 + lease_validity_us(TTL_MS));
     assert_int_equal(fixture->metrics.leases_granted, 1);
     lease_revoke(lease, fixture->now_us);
@@ -155,7 +157,7 @@ static void test_renewals_go_on_and_on(void **state)
     struct lease *lease = fixture_hold(fixture, TTL_MS);
     for (int i = 0; i < 5; i++) {
         renewing(fixture);
-        assert_int_equal(lease->state, LEASE_RENEWING);
+        assert_int_equal(lease->tenure->state, TENURE_RENEWING);
         const struct store_op *op = fixture_only_op(fixture);
         assert_int_equal(op->fence, 7);
         assert_int_equal(op->since_ms, 1234);
@@ -190,11 +192,11 @@ static void test_a_confirmed_renewal_ends_the_risk(void **state)
     struct lease *lease = fixture_hold(fixture, TTL_MS);
     fixture_pass(fixture, lease_at_risk_us(TTL_MS));
     assert_int_equal(fixture_heard(fixture, 2)->event, LEASE_EVENT_AT_RISK);
-    assert_true(lease->is_at_risk);
+    assert_true(lease->tenure->is_at_risk);
     assert_int_equal(fixture->metrics.leases_at_risk, 1);
     fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
     assert_int_equal(fixture_heard(fixture, 3)->event, LEASE_EVENT_RENEWED);
-    assert_false(lease->is_at_risk);
+    assert_false(lease->tenure->is_at_risk);
     fixture_pass(fixture, lease_renewal_us(TTL_MS) - 1);
     assert_int_equal(fixture_op_count(fixture), 0);
     fixture_pass(fixture, lease_at_risk_us(TTL_MS) - lease_renewal_us(TTL_MS) + 1);
@@ -294,7 +296,7 @@ static void test_when_the_store_is_back_held_leases_are_renewed(void **state)
     fixture_pass(fixture, S / 10);
     fixture->store.listener->on_up(fixture->store.listener, fixture->now_us);
     assert_int_equal(fixture_only_op(fixture)->verb, STORE_RENEW);
-    assert_int_equal(lease->state, LEASE_RENEWING);
+    assert_int_equal(lease->tenure->state, TENURE_RENEWING);
     fixture->store.listener->on_up(fixture->store.listener, fixture->now_us);
     assert_int_equal(fixture_op_count(fixture), 1);
     fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
@@ -318,7 +320,7 @@ static void test_release_is_told_when_it_is_done(void **state)
     struct fixture *fixture = *state;
     struct lease *lease = fixture_hold(fixture, TTL_MS);
     lease_release(lease, fixture->now_us);
-    assert_int_equal(lease->state, LEASE_RELEASED);
+    assert_int_equal(lease->state, LEASE_RELEASING);
     fixture_heard(fixture, 1);
     finish_release(fixture);
     assert_int_equal(fixture_heard(fixture, 2)->event, LEASE_EVENT_RELEASED);
@@ -559,7 +561,7 @@ static void test_names_and_accessors(void **state)
     assert_int_equal(length, 1);
     assert_int_equal(lease_ttl_ms(lease), TTL_MS);
     assert_string_equal(lease_state_name(lease->state), "HELD");
-    assert_string_equal(lease_state_name(LEASE_RELEASED), "RELEASED");
+    assert_string_equal(lease_state_name(LEASE_RELEASING), "RELEASING");
     lease_revoke(lease, fixture->now_us);
 }
 

@@ -36,6 +36,31 @@ static void keep_text(char *text, size_t size, const char *bytes, size_t length)
     text[length] = '\0';
 }
 
+static void on_granted(struct store_listener *listener, const char *key, size_t key_length,
+                       const struct id128 *tenure, int64_t now_us)
+{
+    struct store_fixture *fixture = CONTAINER_OF(listener, struct store_fixture, listener);
+    assert_true(now_us > 0);
+    fixture->granted++;
+    fixture->hinted_tenure = *tenure;
+    keep_text(fixture->hinted_key, sizeof(fixture->hinted_key), key, key_length);
+}
+
+static void on_changed(struct store_listener *listener, const char *key, size_t key_length,
+                       int64_t now_us)
+{
+    struct store_fixture *fixture = CONTAINER_OF(listener, struct store_fixture, listener);
+    assert_true(now_us > 0);
+    fixture->changed++;
+    keep_text(fixture->hinted_key, sizeof(fixture->hinted_key), key, key_length);
+}
+
+static void on_subscribed(struct store_listener *listener, int64_t now_us)
+{
+    assert_true(now_us > 0);
+    CONTAINER_OF(listener, struct store_fixture, listener)->subscribed++;
+}
+
 static void on_done(struct store_op *op, const struct store_result *result, int64_t now_us)
 {
     struct asked *asked = CONTAINER_OF(op, struct asked, op);
@@ -78,6 +103,9 @@ void store_fixture_init(struct store_fixture *fixture, struct redis_store_config
     fixture->port = redis_store_port(fixture->store);
     fixture->listener.on_up = on_up;
     fixture->listener.has_leases = has_leases;
+    fixture->listener.on_granted = on_granted;
+    fixture->listener.on_changed = on_changed;
+    fixture->listener.on_subscribed = on_subscribed;
     fixture->port->listener = &fixture->listener;
 }
 

@@ -20,6 +20,9 @@ struct store_fixture {
     struct store *port;
     struct store_listener listener;
     int ups;
+    int subscribed, granted, changed;
+    char hinted_key[64]; /* by the last on_granted or on_changed */
+    struct id128 hinted_tenure;
     size_t answered;           /* by all operations */
     struct asked *renew_on_up; /* submitted by the listener when not NULL */
 };

@@ -366,6 +366,79 @@ static void test_only_so_many_commands(void **state)
     WAIT_FOR(fixture, fixture->to_send == 0);
 }
 
+static void on_push(void *user, const struct redisReply *reply, int64_t now_us)
+{
+    on_reply(user, reply, now_us);
+    struct fixture *fixture = user;
+    fixture->last_integer = (long long)reply->elements;
+}
+
+static void listen_conn(struct fixture *fixture)
+{
+    open_conn(fixture);
+    conn_listen(fixture->conn, on_push, fixture);
+}
+
+static void test_listening(void **state)
+{
+    struct fixture *fixture = *state;
+    listen_conn(fixture);
+    conn_set_reply_timeout(fixture->conn, CLOCK_US_PER_MS);
+    ask(fixture, (int)CONN_COMMANDS_MAX + 1);
+    assert_int_equal(conn_pending(fixture->conn), 0);
+    say(fixture, "*1\r\n:1\r\n*2\r\n:1\r\n:2\r\n*3\r\n:1\r\n");
+    WAIT_FOR(fixture, fixture->replies == 2);
+    assert_int_equal(fixture->last_integer, 2);
+    say(fixture, ":2\r\n:3\r\n");
+    WAIT_FOR(fixture, fixture->replies == 3);
+    assert_int_equal(fixture->last_integer, 3);
+    shutdown(fixture->peer, SHUT_RDWR);
+    WAIT_FOR(fixture, fixture->closes == 1);
+    assert_string_equal(fixture->reason, "Server closed the connection");
+    open_conn(fixture);
+    ask(fixture, 1);
+    say(fixture, ":7\r\n");
+    WAIT_FOR(fixture, fixture->replies == 4);
+    assert_int_equal(fixture->last_integer, 7);
+}
+
+static void test_garbage_while_listening(void **state)
+{
+    static const char *const garbage[] = {"hello\r\n", "*1\r\n?\r\n", "$-5\r\n"};
+    struct fixture *fixture = *state;
+    for (int i = 0; i < (int)COUNT_OF(garbage); i++) {
+        listen_conn(fixture);
+        say(fixture, garbage[i]);
+        WAIT_FOR(fixture, fixture->closes == i + 1);
+    }
+    assert_int_equal(fixture->replies, 0);
+}
+
+static void test_a_push_without_end(void **state)
+{
+    static char junk[65536];
+    struct fixture *fixture = *state;
+    memset(junk, 'x', sizeof(junk) - 1);
+    listen_conn(fixture);
+    say(fixture, "$100000000\r\n");
+    while (fixture->closes == 0) {
+        (void)send(fixture->peer, junk, sizeof(junk), MSG_NOSIGNAL | MSG_DONTWAIT);
+        loop_turn(fixture->loop, CLOCK_US_PER_MS);
+    }
+    assert_non_null(strstr(fixture->reason, "too long"));
+}
+
+static void test_fail_from_a_push(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->fail_after = 2;
+    listen_conn(fixture);
+    say(fixture, "*1\r\n:1\r\n*1\r\n:2\r\n*1\r\n:3\r\n");
+    WAIT_FOR(fixture, fixture->closes == 1);
+    assert_int_equal(fixture->replies, 2);
+    assert_string_equal(fixture->reason, "enough");
+}
+
 static void test_destroy_in_every_state(void **state)
 {
     struct fixture *fixture = *state;
@@ -407,6 +480,10 @@ int main(void)
         CONN_TEST(test_a_late_reply_does_not_count),
         CONN_TEST(test_fail_from_a_reply),
         CONN_TEST(test_only_so_many_commands),
+        CONN_TEST(test_listening),
+        CONN_TEST(test_garbage_while_listening),
+        CONN_TEST(test_a_push_without_end),
+        CONN_TEST(test_fail_from_a_push),
         CONN_TEST(test_destroy_in_every_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,9 +28,8 @@ static void on_send(struct call *base, const ProtobufCMessage *message)
 {
     struct fake_call *call = CONTAINER_OF(base, struct fake_call, call);
     assert_false(call->is_ended);
-    assert_ptr_equal(message->descriptor, &holdfast__v1__hold_event__descriptor);
     assert_in_range(call->event_count, 0, FAKE_EVENTS_MAX - 1);
-    call->events[call->event_count++] = (void *)copy_message(message);
+    call->events[call->event_count++] = copy_message(message);
 }
 
 static void on_finish(struct call *base, const ProtobufCMessage *reply, enum status status,
@@ -61,7 +60,7 @@ void fake_call_destroy(struct fake_call *call)
         protobuf_c_message_free_unpacked(call->reply, NULL);
     }
     for (size_t i = 0; i < call->event_count; i++) {
-        protobuf_c_message_free_unpacked(&call->events[i]->base, NULL);
+        protobuf_c_message_free_unpacked(call->events[i], NULL);
     }
     call_release(&call->call);
     memory_free(call);
@@ -76,11 +75,26 @@ void fake_call_message(struct fake_call *call, const ProtobufCMessage *message)
     memory_free(bytes);
 }
 
+static const ProtobufCMessage *next_event(struct fake_call *call)
+{
+    assert_in_range(call->events_seen + 1, 1, call->event_count);
+    return call->events[call->events_seen++];
+}
+
+const Holdfast__V1__WatchEvent *fake_call_watch_event(struct fake_call *call,
+                                                      Holdfast__V1__WatchEvent__StateCase which)
+{
+    const Holdfast__V1__WatchEvent *event = (const void *)next_event(call);
+    assert_ptr_equal(event->base.descriptor, &holdfast__v1__watch_event__descriptor);
+    assert_int_equal(event->state_case, which);
+    return event;
+}
+
 const Holdfast__V1__HoldEvent *fake_call_event(struct fake_call *call,
                                                Holdfast__V1__HoldEvent__EventCase which)
 {
-    assert_in_range(call->events_seen + 1, 1, call->event_count);
-    const Holdfast__V1__HoldEvent *event = call->events[call->events_seen++];
+    const Holdfast__V1__HoldEvent *event = (const void *)next_event(call);
+    assert_ptr_equal(event->base.descriptor, &holdfast__v1__hold_event__descriptor);
     assert_int_equal(event->event_case, which);
     return event;
 }

@@ -19,7 +19,7 @@ struct fake_call {
     enum status status;
     char text[FAKE_TEXT_SIZE];
     ProtobufCMessage *reply; /* NULL unless the call ended with one */
-    Holdfast__V1__HoldEvent *events[FAKE_EVENTS_MAX];
+    ProtobufCMessage *events[FAKE_EVENTS_MAX];
     size_t event_count;
     size_t events_seen;
 };
@@ -35,6 +35,10 @@ void fake_call_message(struct fake_call *call, const ProtobufCMessage *message);
 /* The next event of a Hold stream, which must be of this kind. */
 const Holdfast__V1__HoldEvent *fake_call_event(struct fake_call *call,
                                                Holdfast__V1__HoldEvent__EventCase which);
+
+/* Likewise of a Watch stream. */
+const Holdfast__V1__WatchEvent *fake_call_watch_event(struct fake_call *call,
+                                                      Holdfast__V1__WatchEvent__StateCase which);
 
 /* The call is still being worked on, and there is no event that the test has not seen. */
 void fake_call_expect_open(const struct fake_call *call);

@@ -30,7 +30,25 @@ static bool withdraw(struct store *port, struct store_op *op)
     return true;
 }
 
-static const struct store_vtable vtable = {.submit = submit, .withdraw = withdraw};
+static void watch(struct store *port, const char *key, size_t key_length)
+{
+    struct fake_store *store = CONTAINER_OF(port, struct fake_store, port);
+    (void)key;
+    (void)key_length;
+    store->watched++;
+}
+
+static void unwatch(struct store *port, const char *key, size_t key_length)
+{
+    struct fake_store *store = CONTAINER_OF(port, struct fake_store, port);
+    (void)key;
+    (void)key_length;
+    assert_int_not_equal(store->watched, 0);
+    store->watched--;
+}
+
+static const struct store_vtable vtable = {
+    .submit = submit, .withdraw = withdraw, .watch = watch, .unwatch = unwatch};
 
 void fake_store_init(struct fake_store *store)
 {
@@ -84,6 +102,15 @@ void fake_store_busy(struct fake_store *store, const struct store_holder *holder
 {
     struct store_op *op = fake_store_send(store, STORE_ACQUIRE);
     struct store_result result = {.code = STORE_BUSY, .sent_us = op->queued_us, .holder = *holder};
+    fake_store_answer(store, op, &result);
+}
+
+void fake_store_queued(struct fake_store *store, const struct store_holder *holder)
+{
+    struct store_op *op = fake_store_send(store, STORE_ACQUIRE);
+    assert_true(op->wants_queue);
+    struct store_result result = {
+        .code = STORE_QUEUED, .sent_us = op->queued_us, .holder = *holder};
     fake_store_answer(store, op, &result);
 }
 

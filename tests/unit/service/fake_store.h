@@ -11,6 +11,7 @@ struct fake_store {
     struct store port;
     struct store_op_list queue; /* not sent yet: may be withdrawn */
     struct store_op_list sent;
+    size_t watched; /* locks with a watch */
 };
 
 void fake_store_init(struct fake_store *store);
@@ -28,6 +29,7 @@ void fake_store_answer(struct fake_store *store, struct store_op *op,
 /* Sends the oldest operation and answers it at once. */
 void fake_store_ok(struct fake_store *store, enum store_verb verb, uint64_t fence);
 void fake_store_busy(struct fake_store *store, const struct store_holder *holder);
+void fake_store_queued(struct fake_store *store, const struct store_holder *holder);
 void fake_store_code(struct fake_store *store, enum store_verb verb, enum store_code code,
                      const char *detail);
 

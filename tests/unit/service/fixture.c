@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -26,6 +28,14 @@ void fixture_start(void **state, size_t leases_max)
         .session_leases_max = 20,
         .message_bytes_max = FIXTURE_MESSAGE_MAX,
         .leases_max = leases_max,
+        .waiters_max = FIXTURE_WAITERS_MAX,
+    };
+    const struct keeper_config keeper_config = {
+        .leases_max = leases_max,
+        .waiters_max = FIXTURE_WAITERS_MAX,
+        .handoff_run_max = 64,
+        .handoff_run_ms = 20,
+        .finds_deadlocks = true,
     };
     log_set_level(LOG_LEVEL_ERROR);
     fixture->now_us = START_US;
@@ -33,9 +43,8 @@ void fixture_start(void **state, size_t leases_max)
     fixture->loop = loop_create();
     assert_non_null(fixture->loop);
     fake_store_init(&fixture->store);
-    fixture->keeper =
-        keeper_create(&(struct keeper_config){.leases_max = leases_max}, &fixture->store.port,
-                      loop_wheel(fixture->loop), &fixture->metrics);
+    fixture->keeper = keeper_create(&keeper_config, &fixture->store.port, loop_wheel(fixture->loop),
+                                    &fixture->metrics);
     services_init(&fixture->services, &config, fixture->loop, fixture->keeper, &fixture->metrics);
     fixture_connect(fixture, 0);
     fixture_advance_ms(fixture, 1);
@@ -60,6 +69,7 @@ int fixture_teardown(void **state)
     assert_null(fixture->services.releases);
     destroy_calls(fixture);
     fake_store_drop(&fixture->store);
+    assert_int_equal(fixture->store.watched, 0);
     keeper_destroy(fixture->keeper);
     assert_int_equal(fixture->metrics.leases_now, 0);
     loop_destroy(fixture->loop);
@@ -97,8 +107,9 @@ struct fake_call *fixture_start_call(struct fixture *fixture, size_t index, cons
     struct fake_call *call = fake_call_create();
     assert_in_range(fixture->call_count, 0, FIXTURE_CALLS_MAX - 1);
     fixture->calls[fixture->call_count++] = call;
-    session_start_call(fixture->sessions[index], &call->call, "holdfast.v1.Locks", method,
-                       timeout_us);
+    const char *service =
+        strncmp(method, "List", 4) == 0 ? "holdfast.v1.Admin" : "holdfast.v1.Locks";
+    session_start_call(fixture->sessions[index], &call->call, service, method, timeout_us);
     return call;
 }
 
@@ -128,11 +139,17 @@ struct fake_call *fixture_hold(struct fixture *fixture, size_t index, const char
                                uint32_t heartbeat_ms)
 {
     Holdfast__V1__HoldAsk ask = HOLDFAST__V1__HOLD_ASK__INIT;
-    Holdfast__V1__HoldRequest request = HOLDFAST__V1__HOLD_REQUEST__INIT;
     ask.key = (char *)key;
     ask.heartbeat_ms = heartbeat_ms;
+    return fixture_hold_with(fixture, index, &ask);
+}
+
+struct fake_call *fixture_hold_with(struct fixture *fixture, size_t index,
+                                    const Holdfast__V1__HoldAsk *ask)
+{
+    Holdfast__V1__HoldRequest request = HOLDFAST__V1__HOLD_REQUEST__INIT;
     request.message_case = HOLDFAST__V1__HOLD_REQUEST__MESSAGE_ASK;
-    request.ask = &ask;
+    request.ask = (Holdfast__V1__HoldAsk *)ask;
     struct fake_call *call = fixture_start_call(fixture, index, "Hold", 0);
     fake_call_message(call, &request.base);
     return call;

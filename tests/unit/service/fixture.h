@@ -26,6 +26,7 @@
 #define FIXTURE_SESSIONS_MAX 4
 #define FIXTURE_TTL_MS       10000
 #define FIXTURE_MESSAGE_MAX  8192
+#define FIXTURE_WAITERS_MAX  3
 
 struct fixture {
     struct loop *loop;
@@ -53,7 +54,8 @@ void fixture_drop(struct fixture *fixture, size_t index);
 /* Lets time pass in steps of a millisecond, a turn each. */
 void fixture_advance_ms(struct fixture *fixture, int64_t ms);
 
-/* Starts a call of holdfast.v1.Locks on session `index`; freed by the teardown. */
+/* Starts a call of holdfast.v1.Locks (of Admin: List...) on session `index`; freed by the teardown.
+ */
 struct fake_call *fixture_start_call(struct fixture *fixture, size_t index, const char *method,
                                      int64_t timeout_us);
 
@@ -68,6 +70,10 @@ const Holdfast__V1__Lease *fixture_acquire(struct fixture *fixture, size_t index
 /* A Hold stream on session `index` that has asked for `key`. */
 struct fake_call *fixture_hold(struct fixture *fixture, size_t index, const char *key,
                                uint32_t heartbeat_ms);
+
+/* Likewise with any ask. */
+struct fake_call *fixture_hold_with(struct fixture *fixture, size_t index,
+                                    const Holdfast__V1__HoldAsk *ask);
 
 /* A test with a fresh fixture. */
 #define FIXTURE_TEST(function)                                                                     \

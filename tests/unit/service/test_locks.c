@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "lease/keeper_internal.h"
+#include "lease/tenure.h"
 #include "service/locks.h"
 
 #define TOKEN "0123456789abcdef"
@@ -432,8 +434,9 @@ static void an_overdue_bound_lease_is_not_held(void **state)
     struct fixture *fixture = *state;
     const Holdfast__V1__Lease *lease = fixture_acquire(fixture, 0, "a", 8);
     /* The process stands still beyond the deadline, and the request is the first thing it sees. */
-    wheel_clear(loop_wheel(fixture->loop),
-                &keeper_find(fixture->keeper, "a", 1, (const void *)lease->token.data)->timer);
+    wheel_clear(
+        loop_wheel(fixture->loop),
+        &keeper_find(fixture->keeper, "a", 1, (const void *)lease->token.data)->tenure->timer);
     fixture_advance_ms(fixture, FIXTURE_TTL_MS - 100 - 3);
     renewed_of(renew(fixture, "a", lease->token, 0));
     fixture_advance_ms(fixture, 1);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/compiler.h"
 #include "base/memory.h"
 
 static char problem[METHODS_PROBLEM_SIZE];
@@ -37,7 +38,7 @@ static void a_method_without_a_row_is_found(void **state)
     struct method *rows = copy_rows(&table);
     table.count--;
     assert_false(methods_agree(&table, problem));
-    assert_string_equal(problem, "method holdfast.v1.Locks/Hold has 0 rows");
+    assert_string_equal(problem, "method holdfast.v1.Admin/ListConnections has 0 rows");
     memory_free(rows);
 }
 
@@ -97,11 +98,16 @@ static void every_method_is_found_by_name(void **state)
 static void streaming_is_as_the_proto_says(void **state)
 {
     (void)state;
-    static char source[65536];
-    FILE *file = fopen(LOCKS_PROTO, "r");
-    assert_non_null(file);
-    source[fread(source, 1, sizeof(source) - 1, file)] = '\0';
-    fclose(file);
+    static const char *const protos[] = {LOCKS_PROTO, ADMIN_PROTO};
+    static char source[131072];
+    size_t size = 0;
+    for (size_t i = 0; i < COUNT_OF(protos); i++) {
+        FILE *file = fopen(protos[i], "r");
+        assert_non_null(file);
+        size += fread(source + size, 1, sizeof(source) - 1 - size, file);
+        fclose(file);
+    }
+    source[size] = '\0';
     for (size_t i = 0; i < method_table.count; i++) {
         const struct method *row = &method_table.rows[i];
         char head[64];

@@ -11,14 +11,17 @@
  *
  * A lease is valid until a deadline that only moves while the server confirms it. When the
  * connection to the server drops, its leases are lost at that moment; the library says so
- * (on_lost), reconnects, and never pretends. Check holdfast_lease_valid_for_ms before you act, and
- * hand holdfast_lease_fence to the resource you protect: a lease is not mutual exclusion against a
+ * (on_lost), reconnects, and never pretends. A lease with a grace stays valid instead, until its
+ * deadline and for no longer than the grace; meanwhile the library reconnects and resumes it, and
+ * only when that fails is it lost. Check holdfast_lease_valid_for_ms before you act, and hand
+ * holdfast_lease_fence to the resource you protect: a lease is not mutual exclusion against a
  * paused process.
  *
  * The library raises no SIGPIPE, takes no signal, and its descriptors close on exec. After fork
  * only the parent may use handles and leases.
  *
- * Times are milliseconds. Strings are UTF-8. Keys have 1 to 512 bytes, labels at most 256.
+ * Times are milliseconds. Strings are UTF-8. Keys have 1 to 512 bytes, labels at most 128,
+ * values (any bytes) at most 4096.
  */
 #ifndef HOLDFAST_HOLDFAST_H
 #define HOLDFAST_HOLDFAST_H
@@ -39,20 +42,26 @@ extern "C" {
 
 #define HOLDFAST_TOKEN_SIZE 16
 #define HOLDFAST_ERROR_SIZE 256
-#define HOLDFAST_LABEL_SIZE 257 /* with its NUL */
+#define HOLDFAST_KEY_SIZE   513 /* with its NUL */
+#define HOLDFAST_LABEL_SIZE 129 /* with its NUL */
+#define HOLDFAST_VALUE_MAX  4096
+#define HOLDFAST_KEYS_MAX   16       /* of one ask */
+#define HOLDFAST_WAIT_MAX   86400000 /* milliseconds: a day */
 
-/* What a request came to. After HOLDFAST_AWAY and HOLDFAST_TIMEOUT nothing is held, with one
- * exception: a detached acquire with a token of the caller's own may have obtained the lock. Ask
- * again with that token, or release it. */
+/* What a request came to. After anything but HOLDFAST_OK nothing is held, with one exception: when
+ * a detached acquire with a token of the caller's own comes to HOLDFAST_AWAY, HOLDFAST_TIMEOUT or
+ * HOLDFAST_CANCELLED it may have obtained the lock. Ask again with that token, or release it. */
 enum holdfast_result {
     HOLDFAST_OK = 0,
-    HOLDFAST_BUSY,     /* somebody else holds the lock */
-    HOLDFAST_NOT_HELD, /* the lease is not (any more) yours */
-    HOLDFAST_INVALID,  /* an argument is out of bounds, or the server's address is wrong */
-    HOLDFAST_AWAY,     /* the server or its Redis cannot be reached */
-    HOLDFAST_TIMEOUT,  /* no answer within the timeout */
-    HOLDFAST_LIMIT,    /* a limit of the server is reached */
-    HOLDFAST_REFUSED,  /* the server refused for another reason; see the error text */
+    HOLDFAST_BUSY,      /* somebody else holds the lock */
+    HOLDFAST_NOT_HELD,  /* the lease is not (any more) yours */
+    HOLDFAST_INVALID,   /* an argument is out of bounds, or the server's address is wrong */
+    HOLDFAST_AWAY,      /* the server or its Redis cannot be reached */
+    HOLDFAST_TIMEOUT,   /* no answer within the timeout */
+    HOLDFAST_LIMIT,     /* a limit of the server is reached */
+    HOLDFAST_REFUSED,   /* the server refused for another reason; see the error text */
+    HOLDFAST_DEADLOCK,  /* waiting would close a circle, which the error text spells out */
+    HOLDFAST_CANCELLED, /* taken back with holdfast_async_cancel */
 };
 
 /* "busy", "server away": static text. */
@@ -64,19 +73,33 @@ enum holdfast_loss {
     HOLDFAST_LOSS_TAKEN,       /* Redis says that somebody else has the lock, or deleted it */
     HOLDFAST_LOSS_HEARTBEAT,   /* the server missed our heartbeat */
     HOLDFAST_LOSS_SHUTDOWN,    /* the server shut down */
-    HOLDFAST_LOSS_CONNECTION,  /* the connection to the server dropped */
+    HOLDFAST_LOSS_CONNECTION,  /* the connection dropped, and within a grace did not come back */
+    HOLDFAST_LOSS_MAX_HOLD,    /* it was held for its max_hold_ms */
+    HOLDFAST_LOSS_RESUMED,     /* somebody resumed it with its token */
 };
 
 HOLDFAST_API const char *holdfast_loss_text(enum holdfast_loss loss);
 
+/* How a lock is held. */
+enum holdfast_mode {
+    HOLDFAST_EXCLUSIVE = 0, /* by one holder */
+    HOLDFAST_SHARED,        /* by many, up to the limit that each of them gives */
+};
+
 /* Who holds a lock. */
 struct holdfast_holder {
-    bool is_held;
+    bool is_held;                    /* somebody has it */
     bool is_foreign;                 /* another program's key */
+    bool is_closed;                  /* nobody has it, but its lock_delay_ms is not over */
     char label[HOLDFAST_LABEL_SIZE]; /* "" when there is none */
     int64_t since_ms;                /* since 1970; 0 when unknown */
     int64_t remaining_ms;            /* until Redis lets go unless renewed; -1: never */
     uint64_t fence;                  /* 0 when foreign */
+    enum holdfast_mode mode;
+    uint32_t holders;            /* how many hold it; the rest tells of one of them */
+    char key[HOLDFAST_KEY_SIZE]; /* which lock, where several were asked for; else "" */
+    size_t value_length;         /* of the holder's value; only inspect and watch tell it */
+    unsigned char value[HOLDFAST_VALUE_MAX];
 };
 
 /* How to reach the server. Zero-initialise, then set what you need. Over tls:// the server must
@@ -98,19 +121,41 @@ struct holdfast_lease_events {
     /* The server could not confirm the lease for two thirds of its ttl, or we heard nothing until a
      * sixth was left. Prepare to stop. Once, and again after a recovery. */
     void (*on_at_risk)(struct holdfast_lease *lease, int64_t valid_for_ms, void *user);
+    /* The request waits: 1 is the next among those who wait at this server. `holder` is who is in
+     * the way, as far as the server knows. Again when the position changes, about twice a second at
+     * most; never after the answer. Not for detached leases. */
+    void (*on_queued)(uint32_t position, const struct holdfast_holder *holder, void *user);
     /* Once, and never after a release. The lease stays readable until it is freed. */
     void (*on_lost)(struct holdfast_lease *lease, enum holdfast_loss loss, void *user);
     void *user;
 };
 
-/* What to hold, and how. Zero-initialise, then set what you need. */
+/* What to hold, and how. Zero-initialise, then set what you need. All of it is copied. */
 struct holdfast_ask {
-    const char *key;   /* required */
+    const char *key;   /* required, unless `keys` are given */
     const char *label; /* who is asking, for people; may be NULL */
     uint32_t ttl_ms;   /* 0: the server's default */
-    uint32_t
-        heartbeat_ms; /* the server revokes the lease if it hears nothing from this process for
-                         that long; 0: a third of the ttl is used for pings, without revoking */
+    /* The server revokes the lease if it hears nothing from this process for that long; 0: a third
+     * of the ttl is used for pings, without revoking. */
+    uint32_t heartbeat_ms;
+    /* How long to wait for a lock that is not to be had, up to HOLDFAST_WAIT_MAX; 0: not at all.
+     * The timeout for an answer counts on top of it. When the connection drops while this waits, it
+     * asks again, at the end of the queue, with what is left. */
+    uint32_t wait_ms;
+    enum holdfast_mode mode;
+    uint32_t limit;    /* HOLDFAST_SHARED: at most so many holders; 0: any number */
+    const void *value; /* bytes shown to whoever inspects or watches the lock; may be NULL */
+    size_t value_length;
+    /* When the connection drops the server keeps the lease for that long, and the library resumes
+     * it; 0: it is lost with the connection. Not with `keys`, not for detached leases. */
+    uint32_t grace_ms;
+    uint32_t lock_delay_ms; /* how long the lock stays closed after an unclean loss */
+    uint32_t max_hold_ms;   /* the lease is lost at the latest that long after its grant; 0: no such
+                               bound. Not for detached leases */
+    /* Several locks instead of `key`, all or none: 2 to HOLDFAST_KEYS_MAX different names, taken in
+     * the order of their names. Not for detached leases. */
+    const char *const *keys;
+    size_t key_count;
     struct holdfast_lease_events events;
 };
 
@@ -140,6 +185,15 @@ HOLDFAST_API enum holdfast_result holdfast_hold(struct holdfast *holdfast,
                                                 const struct holdfast_ask *ask,
                                                 struct holdfast_lease **lease,
                                                 struct holdfast_holder *busy);
+
+/* Takes over a lease by its token, within its grace, at the same server or another: it is held by
+ * this connection from now on, with the fence it had, and whoever held it has lost it
+ * (HOLDFAST_LOSS_RESUMED). Of `ask` counts the key, the ttl, the heartbeat, the grace, the lock
+ * delay, the longest hold and the events; the rest is not used. HOLDFAST_NOT_HELD: it has ended. */
+HOLDFAST_API enum holdfast_result holdfast_resume(struct holdfast *holdfast,
+                                                  const struct holdfast_ask *ask,
+                                                  const unsigned char *token,
+                                                  struct holdfast_lease **lease);
 
 /* Acquires a detached lease: bound to nothing but its ttl; renew and release it with its key and
  * token from anywhere. `token`: NULL, or HOLDFAST_TOKEN_SIZE random bytes of yours, which make a
@@ -178,14 +232,44 @@ HOLDFAST_API enum holdfast_result holdfast_renew_token(struct holdfast *holdfast
 HOLDFAST_API enum holdfast_result holdfast_inspect(struct holdfast *holdfast, const char *key,
                                                    struct holdfast_holder *holder);
 
+struct holdfast_watch;
+
+/* Who holds the watched lock. HOLDFAST_OK: `holder` tells the state now; changes that follow each
+ * other within milliseconds may be told as one. HOLDFAST_AWAY: the state is not known, `error` says
+ * why; told once, and the watch goes on by itself. Any other result: the watch is over. */
+typedef void holdfast_watch_fn(enum holdfast_result result, const struct holdfast_holder *holder,
+                               const char *error, void *user);
+
+/* Watches a lock: `on_state` runs in the library's thread, first with the current state, then
+ * whenever it changes. What callbacks of leases must not do, it must not do either. NULL when the
+ * handle was closed. */
+HOLDFAST_API struct holdfast_watch *holdfast_watch(struct holdfast *holdfast, const char *key,
+                                                   holdfast_watch_fn *on_state, void *user);
+
+/* Ends a watch and frees it; required for every watch, before or after its handle is closed. Once
+ * this has returned its callback runs no more: so do not call it with a mutex locked that the
+ * callback locks. From a callback it is allowed. NULL is, too. */
+HOLDFAST_API void holdfast_watch_stop(struct holdfast_watch *watch);
+
 /*
  * ---- A lease: readable from any thread until it is freed ----
  */
 
+/* With several keys: the first in the order of their names. */
 HOLDFAST_API const char *holdfast_lease_key(const struct holdfast_lease *lease);
 
-/* Rises with every grant of the lock; for the protected resource to compare. */
+/* Rises with every grant of the lock; for the protected resource to compare. With several keys:
+ * that of holdfast_lease_key. */
 HOLDFAST_API uint64_t holdfast_lease_fence(const struct holdfast_lease *lease);
+
+/* How many locks the lease holds. */
+HOLDFAST_API size_t holdfast_lease_key_count(const struct holdfast_lease *lease);
+
+/* The name of the lock at `index`, which is below the count, in the order of names. */
+HOLDFAST_API const char *holdfast_lease_key_at(const struct holdfast_lease *lease, size_t index);
+
+/* The fence of that lock; 0 when the lease does not hold it. */
+HOLDFAST_API uint64_t holdfast_lease_fence_of(const struct holdfast_lease *lease, const char *key);
 
 /* HOLDFAST_TOKEN_SIZE bytes. A secret: whoever has it can release the lease. */
 HOLDFAST_API const unsigned char *holdfast_lease_token(const struct holdfast_lease *lease);
@@ -230,12 +314,25 @@ typedef void holdfast_done_fn(enum holdfast_result result, const char *error, vo
 typedef void holdfast_inspect_fn(enum holdfast_result result, const struct holdfast_holder *holder,
                                  const char *error, void *user);
 
-HOLDFAST_API void holdfast_async_hold(struct holdfast_async *async, const struct holdfast_ask *ask,
-                                      holdfast_lease_fn *on_done, void *user);
-HOLDFAST_API void holdfast_async_acquire_detached(struct holdfast_async *async,
-                                                  const struct holdfast_ask *ask,
-                                                  const unsigned char *token,
-                                                  holdfast_lease_fn *on_done, void *user);
+/* These three return a number for holdfast_async_cancel, which is never 0. */
+HOLDFAST_API uint64_t holdfast_async_hold(struct holdfast_async *async,
+                                          const struct holdfast_ask *ask,
+                                          holdfast_lease_fn *on_done, void *user);
+HOLDFAST_API uint64_t holdfast_async_resume(struct holdfast_async *async,
+                                            const struct holdfast_ask *ask,
+                                            const unsigned char *token, holdfast_lease_fn *on_done,
+                                            void *user);
+HOLDFAST_API uint64_t holdfast_async_acquire_detached(struct holdfast_async *async,
+                                                      const struct holdfast_ask *ask,
+                                                      const unsigned char *token,
+                                                      holdfast_lease_fn *on_done, void *user);
+
+/* Takes a request back: it is answered with HOLDFAST_CANCELLED, and what it may still obtain is
+ * given up. False, and nothing changes, when it is answered already (its callback may not have run
+ * yet).
+ */
+HOLDFAST_API bool holdfast_async_cancel(struct holdfast_async *async, uint64_t request);
+
 HOLDFAST_API void holdfast_async_release(struct holdfast_async *async, struct holdfast_lease *lease,
                                          holdfast_done_fn *on_done, void *user);
 HOLDFAST_API void holdfast_async_renew(struct holdfast_async *async, struct holdfast_lease *lease,
@@ -248,6 +345,79 @@ HOLDFAST_API void holdfast_async_renew_token(struct holdfast_async *async, const
                                              holdfast_lease_fn *on_done, void *user);
 HOLDFAST_API void holdfast_async_inspect(struct holdfast_async *async, const char *key,
                                          holdfast_inspect_fn *on_done, void *user);
+
+/* As holdfast_watch, on the caller's base; never NULL. End it with holdfast_watch_stop. */
+HOLDFAST_API struct holdfast_watch *holdfast_async_watch(struct holdfast_async *async,
+                                                         const char *key,
+                                                         holdfast_watch_fn *on_state, void *user);
+
+/*
+ * ---- For people who operate a server (asynchronous only) ----
+ */
+
+struct holdfast_lock_holder {
+    const char *label;
+    const char
+        *peer; /* "unix", "127.0.0.1:51234"; "" when it is not this server's client, or gone */
+    int64_t since_ms; /* since 1970; 0 when unknown */
+    int64_t remaining_ms;
+    uint64_t fence;
+    bool is_orphaned; /* its connection has dropped, and it may still be resumed */
+    bool is_foreign;  /* another program's key */
+};
+
+struct holdfast_lock_waiter {
+    const char *label;
+    const char *peer;
+    enum holdfast_mode mode;
+};
+
+struct holdfast_lock_state {
+    const char *key;
+    enum holdfast_mode mode;
+    const struct holdfast_lock_holder *holders;
+    size_t holder_count;
+    const struct holdfast_lock_waiter *waiters; /* the next one first; not all of a long queue */
+    size_t waiter_count;
+    uint32_t
+        waiting; /* how many wait: clients of this server, or servers if `fleet` was asked for */
+};
+
+/* Which locks to list. Zero-initialise, then set what you need. */
+struct holdfast_list {
+    const char *prefix; /* of their names; NULL: all */
+    uint32_t page_size; /* at most so many in one answer; 0: the server's default */
+    const char *page;   /* `next` of the answer before; NULL: from the start */
+    bool fleet; /* what Redis has, in no order, instead of what this server's clients hold */
+};
+
+/* The locks are valid only during the callback, like all they point to. `next` is "" on the last
+ * page; a page may be empty and not the last. */
+typedef void holdfast_locks_fn(enum holdfast_result result, const struct holdfast_lock_state *locks,
+                               size_t count, const char *next, const char *error, void *user);
+
+/* One page of locks. */
+HOLDFAST_API void holdfast_async_list_locks(struct holdfast_async *async,
+                                            const struct holdfast_list *list,
+                                            holdfast_locks_fn *on_done, void *user);
+
+struct holdfast_connection {
+    uint64_t id;
+    const char *peer; /* "unix", "127.0.0.1:51234" */
+    int64_t age_ms;
+    uint32_t calls;
+    uint32_t leases; /* held, or waited for */
+};
+
+/* As holdfast_locks_fn. */
+typedef void holdfast_connections_fn(enum holdfast_result result,
+                                     const struct holdfast_connection *connections, size_t count,
+                                     const char *next, const char *error, void *user);
+
+/* One page of the connections of this server's clients, oldest first. Of `list` counts the page. */
+HOLDFAST_API void holdfast_async_list_connections(struct holdfast_async *async,
+                                                  const struct holdfast_list *list,
+                                                  holdfast_connections_fn *on_done, void *user);
 
 /* "1.2.3" */
 HOLDFAST_API const char *holdfast_version(void);

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lease/group.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "lease/keeper_internal.h"
+
+/* What only a group of several locks needs, or one that adopts a lease. */
+struct plan {
+    struct lease_ask ask;                    /* its texts are below */
+    struct group_name names[GROUP_SIZE_MAX]; /* sorted; likewise */
+    struct lease *leases[GROUP_SIZE_MAX];    /* NULL: not asked for yet, or not ours any more */
+    size_t count;
+    size_t asked;  /* how many have been asked for */
+    size_t left;   /* RELEASING: how many have not answered */
+    bool was_lost; /* RELEASING: one of them was */
+    enum lease_loss loss;
+    struct id128 token;
+    struct timer news; /* to tell that an adopted lease is held */
+    char texts[];
+};
+
+struct group {
+    struct lease_holder holder; /* of every lease in it */
+    struct keeper *keeper;
+    struct group_holder *owner;
+    struct lease *lease; /* the only one; NULL where there is a plan for several */
+    struct plan *plan;   /* NULL: none is needed */
+    const struct lease *concerned;
+    bool is_granted;
+};
+
+static size_t count_of(const struct group *group)
+{
+    return group->lease != NULL || group->plan == NULL ? 1 : group->plan->count;
+}
+
+static struct lease *lease_at(const struct group *group, size_t index)
+{
+    return group->plan == NULL || group->lease != NULL ? group->lease : group->plan->leases[index];
+}
+
+static void destroy(struct group *group)
+{
+    if (group->plan != NULL) {
+        wheel_clear(group->keeper->wheel, &group->plan->news);
+        memory_free(group->plan);
+    }
+    memory_free(group);
+}
+
+static void tell(struct group *group, const struct lease_report *report, int64_t now_us)
+{
+    group->owner->on_event(group->owner, group, report, now_us);
+}
+
+/* The last that the owner hears. */
+static void end(struct group *group, const struct lease_report *report, int64_t now_us)
+{
+    struct group_holder *owner = group->owner;
+    group->owner = NULL;
+    owner->on_event(owner, group, report, now_us);
+    destroy(group);
+}
+
+/* Forgets a lease that is gone. */
+static void forget(struct group *group, const struct lease *lease)
+{
+    if (group->lease == lease) {
+        group->lease = NULL;
+    }
+    for (size_t i = 0; group->plan != NULL && i < group->plan->count; i++) {
+        if (group->plan->leases[i] == lease) {
+            group->plan->leases[i] = NULL;
+        }
+    }
+}
+
+/* Gives up what is left. Nobody has worked under a group that was not granted: no lock delay. */
+static void give_up(struct group *group, int64_t now_us)
+{
+    for (size_t i = 0; i < count_of(group); i++) {
+        struct lease *lease = lease_at(group, i);
+        if (lease == NULL) {
+            continue;
+        }
+        if (!group->is_granted) {
+            lease->lock_delay_ms = 0;
+        }
+        forget(group, lease);
+        lease_revoke(lease, now_us);
+    }
+}
+
+static void refuse(struct group *group, const struct store_result *result,
+                   const struct keeper_problem *problem, int64_t now_us)
+{
+    const struct lease_report report = {
+        .event = LEASE_EVENT_REFUSED, .result = result, .problem = problem};
+    give_up(group, now_us);
+    end(group, &report, now_us);
+}
+
+/* The limits that a later lock of the group may hit. */
+static void refuse_for_problem(struct group *group, const struct keeper_problem *problem,
+                               int64_t now_us)
+{
+    struct store_result result = {.code = STORE_UNAVAILABLE, .is_limit = true};
+    switch (problem->refusal) {
+    case KEEPER_LEASES_MAX:
+        result.detail = "max-leases: no room for another lease; release some or raise it";
+        break;
+    case KEEPER_WAITERS_MAX:
+        result.detail = "max-waiters: too many wait for one of the locks; try again later";
+        break;
+    case KEEPER_DEADLOCK:
+        result.is_limit = false;
+        result.detail = problem->text;
+        break;
+    }
+    refuse(group, &result, problem, now_us);
+}
+
+/* Asks for the next lock of several. */
+static bool ask_next(struct group *group, struct keeper_problem *problem, int64_t now_us)
+{
+    struct plan *plan = group->plan;
+    struct lease_ask ask = plan->ask;
+    const size_t next = plan->asked;
+    ask.key = plan->names[next].key;
+    ask.key_length = plan->names[next].key_length;
+    ask.token = &plan->token;
+    plan->asked++;
+    plan->leases[next] = keeper_acquire(group->keeper, &ask, &group->holder, problem, now_us);
+    return plan->leases[next] != NULL;
+}
+
+static void on_granted(struct group *group, const struct lease_report *report, int64_t now_us)
+{
+    struct keeper_problem problem;
+    if (group->lease == NULL && group->plan->asked < group->plan->count) {
+        if (!ask_next(group, &problem, now_us)) {
+            refuse_for_problem(group, &problem, now_us);
+        }
+        return;
+    }
+    group->is_granted = true;
+    tell(group, report, now_us);
+}
+
+static void on_lost(struct group *group, const struct lease_report *report, int64_t now_us)
+{
+    static const struct store_result failed = {
+        .code = STORE_UNAVAILABLE,
+        .detail = "a lock that was had already was lost while waiting for the next"};
+    if (!group->is_granted) {
+        refuse(group, &failed, NULL, now_us);
+        return;
+    }
+    give_up(group, now_us);
+    end(group, report, now_us);
+}
+
+/* All that was given back is waited for; one lost is all lost. */
+static void on_given_back(struct group *group, const struct lease_report *report, int64_t now_us)
+{
+    struct plan *plan = group->plan;
+    struct lease_report all = *report;
+    if (plan != NULL && plan->left > 0) {
+        plan->left--;
+        if (report->event == LEASE_EVENT_LOST) {
+            plan->was_lost = true;
+            plan->loss = report->loss;
+        }
+        if (plan->left > 0) {
+            return;
+        }
+        all.event = plan->was_lost ? LEASE_EVENT_LOST : LEASE_EVENT_RELEASED;
+        all.loss = plan->loss;
+    }
+    end(group, &all, now_us);
+}
+
+static void on_event(struct lease_holder *holder, struct lease *lease,
+                     const struct lease_report *report, int64_t now_us)
+{
+    struct group *group = CONTAINER_OF(holder, struct group, holder);
+    const bool is_leaving = lease_state(lease) == LEASE_RELEASING;
+    group->concerned = lease;
+    switch (report->event) {
+    case LEASE_EVENT_GRANTED:
+        on_granted(group, report, now_us);
+        break;
+    case LEASE_EVENT_REFUSED:
+        forget(group, lease);
+        refuse(group, report->result, NULL, now_us);
+        break;
+    case LEASE_EVENT_LOST:
+        forget(group, lease);
+        if (is_leaving) {
+            on_given_back(group, report, now_us);
+        } else {
+            on_lost(group, report, now_us);
+        }
+        break;
+    case LEASE_EVENT_RELEASED:
+        forget(group, lease);
+        on_given_back(group, report, now_us);
+        break;
+    case LEASE_EVENT_QUEUED:
+    case LEASE_EVENT_AT_RISK:
+    case LEASE_EVENT_RENEWED:
+        tell(group, report, now_us);
+        break;
+    }
+}
+
+static struct group *create(struct keeper *keeper, struct group_holder *owner)
+{
+    struct group *group = memory_alloc(sizeof(*group));
+    group->holder.on_event = on_event;
+    group->keeper = keeper;
+    group->owner = owner;
+    return group;
+}
+
+static int compare_names(const struct group_name *a, const struct group_name *b)
+{
+    const size_t shorter = a->key_length < b->key_length ? a->key_length : b->key_length;
+    const int order = memcmp(a->key, b->key, shorter);
+    if (order != 0) {
+        return order;
+    }
+    return a->key_length < b->key_length ? -1 : a->key_length > b->key_length;
+}
+
+/* Inserts a name in its place, copying it to *text. */
+static void insert_name(struct plan *plan, const struct group_name *name, char **text)
+{
+    size_t at = plan->count;
+    const struct group_name copy = {*text, name->key_length};
+    memcpy(*text, name->key, name->key_length);
+    *text += name->key_length;
+    while (at > 0 && compare_names(&plan->names[at - 1], &copy) > 0) {
+        plan->names[at] = plan->names[at - 1];
+        at--;
+    }
+    CHECK(at == 0 || compare_names(&plan->names[at - 1], &copy) != 0);
+    plan->names[at] = copy;
+    plan->count++;
+}
+
+static const char *copy_text(char **text, const char *bytes, size_t length)
+{
+    const char *copy = *text;
+    if (length > 0) {
+        memcpy(*text, bytes, length);
+    }
+    *text += length;
+    return copy;
+}
+
+static void on_news(struct timer *timer, int64_t now_us);
+
+static struct plan *create_plan(const struct group_name *names, size_t count,
+                                const struct lease_ask *ask)
+{
+    size_t size = ask->label_length + ask->value_length;
+    for (size_t i = 0; i < count; i++) {
+        size += names[i].key_length;
+    }
+    struct plan *plan = memory_alloc(sizeof(*plan) + size);
+    char *text = plan->texts;
+    plan->ask = *ask;
+    plan->ask.label = copy_text(&text, ask->label, ask->label_length);
+    plan->ask.value = copy_text(&text, ask->value, ask->value_length);
+    for (size_t i = 0; i < count; i++) {
+        insert_name(plan, &names[i], &text);
+    }
+    plan->token = id128_random();
+    timer_init(&plan->news, on_news);
+    return plan;
+}
+
+static struct group *acquire_one(struct keeper *keeper, const struct group_name *name,
+                                 const struct lease_ask *ask, struct group_holder *owner,
+                                 struct keeper_problem *problem, int64_t now_us)
+{
+    struct lease_ask one = *ask;
+    struct group *group = create(keeper, owner);
+    one.key = name->key;
+    one.key_length = name->key_length;
+    one.token = NULL;
+    group->lease = keeper_acquire(keeper, &one, &group->holder, problem, now_us);
+    if (group->lease == NULL) {
+        destroy(group);
+        return NULL;
+    }
+    return group;
+}
+
+struct group *group_acquire(struct keeper *keeper, const struct group_name *names, size_t count,
+                            const struct lease_ask *ask, struct group_holder *holder,
+                            struct keeper_problem *problem, int64_t now_us)
+{
+    CHECK(count >= 1 && count <= GROUP_SIZE_MAX);
+    CHECK(!ask->is_detached);
+    if (count == 1) {
+        return acquire_one(keeper, names, ask, holder, problem, now_us);
+    }
+    struct group *group = create(keeper, holder);
+    group->plan = create_plan(names, count, ask);
+    if (!ask_next(group, problem, now_us)) {
+        destroy(group);
+        return NULL;
+    }
+    return group;
+}
+
+/* An adopted lease is held already; its holder may not hear of that before group_resume returns. */
+static void on_news(struct timer *timer, int64_t now_us)
+{
+    const struct lease_report report = {.event = LEASE_EVENT_GRANTED};
+    struct plan *plan = CONTAINER_OF(timer, struct plan, news);
+    struct lease *lease = plan->leases[0];
+    struct group *group = CONTAINER_OF(lease->holder, struct group, holder);
+    group->concerned = lease;
+    on_granted(group, &report, now_us);
+}
+
+static void adopt(struct group *group, struct lease *lease, const struct lease_ask *ask,
+                  int64_t now_us)
+{
+    const struct group_name name = {ask->key, ask->key_length};
+    group->lease = lease;
+    group->plan = create_plan(&name, 1, ask);
+    group->plan->leases[0] = lease;
+    wheel_set(group->keeper->wheel, &group->plan->news, KEEPER_AT_ONCE_US);
+    lease_adopt(lease, ask, &group->holder, now_us);
+}
+
+struct group *group_resume(struct keeper *keeper, const struct lease_ask *ask,
+                           struct group_holder *holder, struct keeper_problem *problem,
+                           int64_t now_us)
+{
+    struct lease *lease = keeper_find(keeper, ask->key, ask->key_length, ask->token);
+    struct group *group = create(keeper, holder);
+    if (lease != NULL) {
+        adopt(group, lease, ask, now_us);
+        return group;
+    }
+    group->lease = keeper_resume(keeper, ask, &group->holder, problem, now_us);
+    if (group->lease == NULL) {
+        destroy(group);
+        return NULL;
+    }
+    return group;
+}
+
+void group_release(struct group *group, int64_t now_us)
+{
+    const size_t count = count_of(group);
+    CHECK(group->is_granted);
+    if (count > 1) {
+        group->plan->left = count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        lease_release(lease_at(group, i), now_us);
+    }
+}
+
+void group_revoke(struct group *group, int64_t now_us)
+{
+    give_up(group, now_us);
+    destroy(group);
+}
+
+void group_abandon(struct group *group, int64_t now_us)
+{
+    struct lease *lease = count_of(group) == 1 ? group->lease : NULL;
+    if (lease != NULL) {
+        forget(group, lease);
+        lease_abandon(lease, now_us);
+    }
+    group_revoke(group, now_us);
+}
+
+int64_t group_deadline_us(const struct group *group)
+{
+    int64_t deadline_us = CLOCK_NEVER;
+    for (size_t i = 0; i < count_of(group); i++) {
+        const struct lease *lease = lease_at(group, i);
+        const int64_t lease_us = lease == NULL ? 0 : lease_deadline_us(lease);
+        deadline_us = lease_us < deadline_us ? lease_us : deadline_us;
+    }
+    return deadline_us;
+}
+
+bool group_is_valid(const struct group *group, int64_t now_us)
+{
+    bool is_valid = group->is_granted;
+    for (size_t i = 0; i < count_of(group); i++) {
+        const struct lease *lease = lease_at(group, i);
+        is_valid = is_valid && lease != NULL && lease_is_valid(lease, now_us);
+    }
+    return is_valid;
+}
+
+struct group *group_find(const struct keeper *keeper, const char *key, size_t key_length,
+                         const struct id128 *token)
+{
+    struct lease *lease = keeper_find(keeper, key, key_length, token);
+    if (lease == NULL || lease->holder == NULL || lease->holder->on_event != on_event) {
+        return NULL;
+    }
+    struct group *group = CONTAINER_OF(lease->holder, struct group, holder);
+    return group->is_granted ? group : NULL;
+}
+
+size_t group_size(const struct group *group)
+{
+    return count_of(group);
+}
+
+const struct lease *group_lease(const struct group *group, size_t index)
+{
+    CHECK(index < count_of(group));
+    return lease_at(group, index);
+}
+
+const struct id128 *group_token(const struct group *group)
+{
+    return lease_token(lease_at(group, 0));
+}
+
+int64_t group_ttl_ms(const struct group *group)
+{
+    return lease_ttl_ms(lease_at(group, 0));
+}
+
+bool group_is_granted(const struct group *group)
+{
+    return group->is_granted;
+}
+
+struct group_holder *group_holder(const struct group *group)
+{
+    return group->owner;
+}
+
+const char *group_concerned(const struct group *group, size_t *length)
+{
+    return lease_key(group->concerned, length);
+}
+
+const struct lease *group_concerned_lease(const struct group *group)
+{
+    return group->concerned;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lease/queue.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "lease/keeper_internal.h"
+#include "lease/lock.h"
+#include "lease/party.h"
+
+/* Positions change with every grant; nobody reads as fast. */
+#define NEWS_INTERVAL_US (500 * CLOCK_US_PER_MS)
+
+static void tell_position(struct lease *lease, size_t position, const struct store_result *result,
+                          int64_t now_us)
+{
+    const struct lease_report report = {
+        .event = LEASE_EVENT_QUEUED, .position = position, .result = result};
+    lease->told_position = position;
+    lease_tell(lease, &report, now_us);
+}
+
+/* Those who have just come stand at the end; only they are told when it is not yet time for all.
+ * Points the cursor at the first to be told and returns its position. */
+static size_t aim_cursor(struct queue *queue, bool tells_all)
+{
+    size_t position = queue->count + 1;
+    struct lease *lease = NULL;
+    queue->cursor = NULL;
+    if (tells_all) {
+        queue->cursor = TAILQ_FIRST(&queue->waiters);
+        return 1;
+    }
+    TAILQ_FOREACH_REVERSE(lease, &queue->waiters, waiter_list, waiting)
+    {
+        if (lease->told_position != 0) {
+            break;
+        }
+        queue->cursor = lease;
+        position--;
+    }
+    return position;
+}
+
+/* Whoever is told may leave, and take others along. */
+static void tell_from_cursor(struct queue *queue, size_t position,
+                             const struct store_result *result, int64_t now_us)
+{
+    struct lease *lease = NULL;
+    while ((lease = queue->cursor) != NULL) {
+        queue->cursor = TAILQ_NEXT(lease, waiting);
+        if (lease->told_position != position) {
+            tell_position(lease, position, result, now_us);
+        }
+        position++;
+    }
+}
+
+static void on_news(struct timer *timer, int64_t now_us)
+{
+    struct queue *queue = CONTAINER_OF(timer, struct queue, news);
+    struct store_result result = {.code = STORE_QUEUED};
+    char label[LEASE_LABEL_MAX];
+    if (!queue_find_holder(queue->lock, &result.holder, now_us)) {
+        return; /* the first may well get it at once; queue_note_holder comes back here */
+    }
+    if (result.holder.label_length > 0) {
+        memcpy(label, result.holder.label, result.holder.label_length);
+    }
+    result.holder.label = label;
+    const bool tells_all = now_us >= queue->told_us + NEWS_INTERVAL_US;
+    if (tells_all) {
+        queue->told_us = now_us;
+    }
+    lock_post(queue->keeper, queue->lock); /* so that nobody frees it meanwhile */
+    queue->is_telling = true;
+    tell_from_cursor(queue, aim_cursor(queue, tells_all), &result, now_us);
+    queue->is_telling = false;
+    if (queue->count == 0) {
+        queue_destroy(queue);
+    }
+}
+
+static struct queue *create(struct keeper *keeper, struct lock *lock)
+{
+    struct queue *queue = memory_alloc(sizeof(*queue));
+    queue->keeper = keeper;
+    queue->lock = lock;
+    TAILQ_INIT(&queue->waiters);
+    timer_init(&queue->news, on_news);
+    lock->queue = queue;
+    return queue;
+}
+
+void queue_push(struct keeper *keeper, struct lock *lock, struct lease *lease)
+{
+    struct queue *queue = lock->queue != NULL ? lock->queue : create(keeper, lock);
+    CHECK(!lease->is_queued);
+    lease->is_queued = true;
+    TAILQ_INSERT_TAIL(&queue->waiters, lease, waiting);
+    queue->count++;
+    keeper->metrics->leases_waiting_now++;
+    if (lease->party != NULL) {
+        LIST_INSERT_HEAD(&lease->party->waits, lease, wait);
+    }
+    wheel_set(keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
+}
+
+void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease)
+{
+    struct queue *queue = lock->queue;
+    CHECK(lease->is_queued);
+    lease->is_queued = false;
+    if (queue->cursor == lease) {
+        queue->cursor = TAILQ_NEXT(lease, waiting);
+    }
+    TAILQ_REMOVE(&queue->waiters, lease, waiting);
+    queue->count--;
+    keeper->metrics->leases_waiting_now--;
+    if (lease->party != NULL) {
+        LIST_REMOVE(lease, wait);
+    }
+    if (queue->count == 0) {
+        if (!queue->is_telling) {
+            queue_destroy(queue);
+        }
+    } else if (!timer_is_set(&queue->news)) {
+        const int64_t next_us = queue->told_us + NEWS_INTERVAL_US;
+        wheel_set(keeper->wheel, &queue->news, next_us);
+    }
+}
+
+size_t queue_count(const struct queue *queue)
+{
+    return queue == NULL ? 0 : queue->count;
+}
+
+struct lease *queue_first(const struct queue *queue)
+{
+    return queue == NULL ? NULL : TAILQ_FIRST(&queue->waiters);
+}
+
+void queue_note_holder(struct queue *queue, const struct store_holder *holder, int64_t now_us)
+{
+    queue->is_blocked = true;
+    queue->holder = *holder;
+    queue->holder.value_length = 0;
+    queue->holder.label = queue->label;
+    if (queue->holder.label_length > sizeof(queue->label)) {
+        queue->holder.label_length = sizeof(queue->label);
+    }
+    if (queue->holder.label_length > 0) {
+        memcpy(queue->label, holder->label, queue->holder.label_length);
+    }
+    queue->seen_us = now_us;
+    if (!timer_is_set(&queue->news)) {
+        wheel_set(queue->keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
+    }
+}
+
+/* The lease that has it here. */
+static void describe_own(const struct lease *lease, struct store_holder *holder, int64_t now_us)
+{
+    const int64_t left_us = lease_deadline_us(lease) - now_us;
+    *holder = (struct store_holder){
+        .is_held = true,
+        .mode = lease->mode,
+        .holders = 1,
+        .remaining_us = left_us > 0 ? left_us : 0,
+        .since_ms = lease->since_ms,
+        .fence = lease->fence,
+    };
+    holder->label = lease_label(lease, &holder->label_length);
+}
+
+bool queue_find_holder(const struct lock *lock, struct store_holder *holder, int64_t now_us)
+{
+    const struct queue *queue = lock->queue;
+    if (lock->owned != NULL && lock->owned->lease != NULL) {
+        describe_own(lock->owned->lease, holder, now_us);
+        return true;
+    }
+    if (queue == NULL || !queue->is_blocked) {
+        return false;
+    }
+    *holder = queue->holder;
+    if (holder->remaining_us >= 0) {
+        const int64_t passed_us = now_us - queue->seen_us;
+        holder->remaining_us =
+            holder->remaining_us > passed_us ? holder->remaining_us - passed_us : 0;
+    }
+    return true;
+}
+
+void queue_destroy(struct queue *queue)
+{
+    CHECK(queue->count == 0);
+    wheel_clear(queue->keeper->wheel, &queue->news);
+    queue->lock->queue = NULL;
+    memory_free(queue);
+}

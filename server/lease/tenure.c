@@ -1,0 +1,745 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lease/tenure.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "lease/keeper_internal.h"
+#include "lease/lock.h"
+#include "lease/queue.h"
+
+/* Of a burst of grants, one in so long is written through. */
+#define WRITE_INTERVAL_US (10 * CLOCK_US_PER_MS)
+
+/* Fences reserved at a time: the register stays close to the clock. */
+#define FENCE_BLOCK 128
+
+/* Another program tells nobody when it lets go. */
+#define FOREIGN_INTERVAL_US (250 * CLOCK_US_PER_MS)
+
+static const struct store_result late = {.code = STORE_UNAVAILABLE,
+                                         .detail = "the answer came too late"};
+
+static int64_t earlier(int64_t a_us, int64_t b_us)
+{
+    return a_us < b_us ? a_us : b_us;
+}
+
+static bool is_exclusive(const struct tenure *tenure)
+{
+    return tenure->operation.op.mode == STORE_EXCLUSIVE;
+}
+
+/* A tenure counts among the keeper's leases when nothing else does in its place. */
+static void recount(struct tenure *tenure)
+{
+    const bool counts = tenure->lease == NULL && tenure->leaving == NULL;
+    if (counts && !tenure->is_counted) {
+        keeper_retain(tenure->keeper);
+    } else if (!counts && tenure->is_counted) {
+        keeper_dismiss(tenure->keeper);
+    }
+    tenure->is_counted = counts;
+}
+
+static void set_lease(struct tenure *tenure, struct lease *lease)
+{
+    tenure->lease = lease;
+    lease->tenure = tenure;
+    recount(tenure);
+}
+
+/* The operation under way may still point at the lease's texts: they change places with a copy. */
+static void keep_text(struct tenure *tenure, struct lease *lease)
+{
+    const size_t size = (size_t)lease->label_length + lease->value_length;
+    if (lease->text == NULL || !operation_is_running(&tenure->operation) ||
+        tenure->operation.op.label != lease->text) {
+        return;
+    }
+    CHECK(tenure->kept_text == NULL);
+    tenure->kept_text = lease->text;
+    lease->text = memory_alloc(size);
+    memcpy(lease->text, tenure->kept_text, size);
+}
+
+static void drop_lease(struct tenure *tenure)
+{
+    struct lease *lease = tenure->lease;
+    keep_text(tenure, lease);
+    lease->tenure = NULL;
+    tenure->lease = NULL;
+    recount(tenure);
+}
+
+/* The store is not to see more of a lease than there is now. */
+static void fill(struct tenure *tenure, enum store_verb verb)
+{
+    struct store_op *op = &tenure->operation.op;
+    const struct lease *lease = tenure->lease;
+    op->verb = verb;
+    op->fence = tenure->fence;
+    op->label = NULL;
+    op->label_length = 0;
+    op->value_length = 0;
+    if (lease != NULL) {
+        op->token = lease->token;
+        op->since_ms = lease->since_ms;
+        op->ttl_ms = lease->ttl_ms;
+        op->lock_delay_ms = lease->lock_delay_ms;
+        op->label = lease->text;
+        op->label_length = lease->label_length;
+        op->value = lease->text == NULL ? NULL : lease->text + lease->label_length;
+        op->value_length = lease->value_length;
+    } else if (verb == STORE_RENEW) {
+        op->token = (struct id128){0}; /* nobody may resume what is between two leases */
+    }
+}
+
+static uint32_t block_for(const struct tenure *tenure, size_t waiters)
+{
+    return is_exclusive(tenure) && waiters > 0 ? FENCE_BLOCK : 0;
+}
+
+static void ask(struct tenure *tenure, enum store_verb verb, int64_t now_us)
+{
+    const size_t others = queue_count(tenure->lock->queue);
+    fill(tenure, verb);
+    tenure->state = TENURE_ASKING;
+    tenure->is_hinted = false;
+    tenure->is_for_other = false;
+    tenure->operation.op.fence_block = block_for(tenure, others > 0 ? others - 1 : 0);
+    operation_start(&tenure->operation, 0, now_us);
+}
+
+/*
+ * ---- The end ----
+ */
+
+/* Nobody cares any more: undoes what may be left in the store, then frees the tenure. */
+static void settle(struct tenure *tenure, int64_t now_us)
+{
+    if (!operation_stop(&tenure->operation)) {
+        return; /* its answer brings us back here */
+    }
+    if (tenure->leaves_grant) {
+        tenure_destroy(tenure); /* an entry in the queue, too: a retry elsewhere has the same id */
+        return;
+    }
+    fill(tenure, STORE_RELEASE);
+    tenure->operation.op.lock_delay_ms = tenure->close_ms;
+    if (!operation_undo(&tenure->operation, now_us)) {
+        tenure_destroy(tenure);
+    }
+}
+
+/* Nothing but the end is to come. */
+static void begin_end(struct tenure *tenure)
+{
+    struct lock *lock = tenure->lock;
+    wheel_clear(tenure->keeper->wheel, &tenure->timer);
+    tenure->state = TENURE_ENDING;
+    if (lock->owned == tenure) {
+        lock->owned = NULL;
+    }
+    if (lock->queue != NULL) {
+        lock_post(tenure->keeper, lock);
+    }
+}
+
+static void start_release(struct tenure *tenure, int64_t now_us)
+{
+    fill(tenure, STORE_RELEASE);
+    tenure->operation.op.lock_delay_ms = tenure->close_ms;
+    operation_start(&tenure->operation, 0, now_us);
+}
+
+void tenure_end(struct tenure *tenure, int64_t now_us)
+{
+    CHECK(tenure->lease == NULL);
+    begin_end(tenure);
+    if (tenure->leaving == NULL) {
+        settle(tenure, now_us);
+    } else if (operation_stop(&tenure->operation)) {
+        start_release(tenure, now_us);
+    }
+}
+
+static struct lease *take_leaving(struct tenure *tenure)
+{
+    struct lease *lease = tenure->leaving;
+    tenure->leaving = NULL;
+    if (lease != NULL) {
+        lease->tenure = NULL;
+    }
+    recount(tenure);
+    return lease;
+}
+
+/* A lock found gone before its deadline was taken from us; after it, it ran out by itself, which is
+ * what the holder wanted. */
+static void tell_leaving(struct lease *lease, bool is_gone, int64_t deadline_us, int64_t now_us)
+{
+    if (is_gone && lease->is_overdue) {
+        lease_lose(lease, LEASE_LOSS_EXPIRED, now_us);
+    } else if (is_gone && now_us < deadline_us) {
+        lease_lose(lease, LEASE_LOSS_TAKEN, now_us);
+    } else {
+        lease_tell_released(lease, now_us);
+    }
+}
+
+/* The store keeps one entry a server. A late question of this tenure may have taken the place of
+ * another of ours, and gone with it. */
+static void restore_entry(struct tenure *tenure, int64_t now_us)
+{
+    struct tenure *other = NULL;
+    LIST_FOREACH (other, &tenure->lock->tenures, link) {
+        if (other != tenure && other->operation.op.wants_queue) {
+            tenure_ask_again(other, now_us);
+        }
+    }
+}
+
+static void on_ended(struct tenure *tenure, const struct store_result *result, int64_t now_us)
+{
+    /* A renewal that was under way when the lease was given back may say that it is gone. */
+    const bool is_gone = result->code == STORE_NOT_HELD || result->code == STORE_WRONG_TYPE;
+    const bool is_released = tenure->operation.op.verb == STORE_RELEASE;
+    if (is_released && tenure->operation.op.wants_queue) {
+        restore_entry(tenure, now_us);
+    }
+    if (tenure->leaving != NULL && !is_released && !is_gone) {
+        start_release(tenure, now_us);
+        return;
+    }
+    struct lease *leaving = take_leaving(tenure);
+    const int64_t deadline_us = tenure->deadline_us;
+    settle(tenure, now_us);
+    if (leaving != NULL) {
+        tell_leaving(leaving, is_gone || result->code != STORE_OK, deadline_us, now_us);
+    }
+}
+
+static void lose(struct tenure *tenure, enum lease_loss loss, int64_t now_us)
+{
+    struct lease *lease = tenure->lease;
+    struct lease *leaving = take_leaving(tenure);
+    const bool is_gone = loss == LEASE_LOSS_TAKEN;
+    const int64_t deadline_us = tenure->deadline_us;
+    if (lease != NULL) {
+        tenure->close_ms = lease->lock_delay_ms;
+        drop_lease(tenure);
+    }
+    begin_end(tenure);
+    settle(tenure, now_us);
+    if (lease != NULL) {
+        lease_lose(lease, loss, now_us);
+    }
+    if (leaving != NULL) {
+        tell_leaving(leaving, is_gone, deadline_us, now_us);
+    }
+}
+
+/*
+ * ---- Held ----
+ */
+
+/* Sets the timer for what comes next in the life of a held tenure. */
+static void arm(struct tenure *tenure)
+{
+    int64_t next_us = tenure->deadline_us;
+    if (tenure->state == TENURE_HELD) {
+        next_us = earlier(next_us, tenure->renewal_us);
+        if (tenure->is_dirty) {
+            next_us = earlier(next_us, tenure->written_us + WRITE_INTERVAL_US);
+        }
+    } else if (!tenure->is_at_risk) {
+        next_us = earlier(next_us, tenure->at_risk_us);
+    }
+    wheel_set(tenure->keeper->wheel, &tenure->timer, next_us);
+}
+
+/* The key may live as long as the new ttl from now on, and no longer if that is shorter. */
+static void renew(struct tenure *tenure, uint32_t fence_block, int64_t now_us)
+{
+    fill(tenure, STORE_RENEW);
+    const int64_t ttl_ms = tenure->operation.op.ttl_ms;
+    tenure->deadline_us = earlier(tenure->deadline_us, now_us + lease_validity_us(ttl_ms));
+    tenure->at_risk_us = earlier(tenure->at_risk_us, now_us + lease_at_risk_us(ttl_ms));
+    tenure->state = TENURE_RENEWING;
+    if (tenure->is_dirty) {
+        tenure->is_dirty = false;
+        tenure->written_us = now_us;
+    }
+    tenure->operation.op.fence_block = fence_block;
+    operation_start(&tenure->operation, 0, now_us);
+    arm(tenure);
+}
+
+static void renew_for_waiters(struct tenure *tenure, int64_t now_us)
+{
+    renew(tenure, block_for(tenure, queue_count(tenure->lock->queue)), now_us);
+}
+
+static bool is_due(const struct tenure *tenure, int64_t now_us)
+{
+    return now_us >= tenure->renewal_us ||
+           (tenure->is_dirty && now_us >= tenure->written_us + WRITE_INTERVAL_US);
+}
+
+static void on_held_timer(struct tenure *tenure, int64_t now_us)
+{
+    if (now_us >= tenure->deadline_us) {
+        lose(tenure, LEASE_LOSS_EXPIRED, now_us);
+        return;
+    }
+    if (tenure->state == TENURE_HELD && is_due(tenure, now_us)) {
+        renew_for_waiters(tenure, now_us);
+    }
+    const bool becomes_at_risk = !tenure->is_at_risk && now_us >= tenure->at_risk_us;
+    tenure->is_at_risk = tenure->is_at_risk || becomes_at_risk;
+    arm(tenure);
+    if (becomes_at_risk && tenure->lease != NULL) {
+        const struct lease_report report = {.event = LEASE_EVENT_AT_RISK};
+        tenure->keeper->metrics->leases_at_risk++;
+        lease_tell(tenure->lease, &report, now_us);
+    }
+}
+
+static void on_timer(struct timer *timer, int64_t now_us)
+{
+    struct tenure *tenure = CONTAINER_OF(timer, struct tenure, timer);
+    if (tenure->state == TENURE_QUEUED) {
+        ask(tenure, STORE_ACQUIRE, now_us);
+    } else {
+        on_held_timer(tenure, now_us);
+    }
+}
+
+static void take_reserved(struct tenure *tenure, const struct store_result *result)
+{
+    if (result->fence_end > tenure->fence_end) {
+        tenure->fence_end = result->fence_end;
+    }
+    if (tenure->operation.op.fence_block > 0) {
+        tenure->waiting = result->waiting;
+    }
+}
+
+static void confirm(struct tenure *tenure, const struct store_result *result, int64_t now_us)
+{
+    CHECK(result->sent_us <= now_us);
+    const int64_t ttl_ms = tenure->operation.op.ttl_ms;
+    if (result->sent_us > tenure->confirmed_us) {
+        tenure->confirmed_us = result->sent_us;
+        tenure->renewal_us = result->sent_us + lease_renewal_us(ttl_ms);
+        tenure->at_risk_us = result->sent_us + lease_at_risk_us(ttl_ms);
+        tenure->deadline_us = result->sent_us + lease_validity_us(ttl_ms);
+    }
+    tenure->state = TENURE_HELD;
+    take_reserved(tenure, result);
+}
+
+static void on_renewed(struct tenure *tenure, const struct store_result *result, int64_t now_us)
+{
+    if (now_us >= tenure->deadline_us) {
+        lose(tenure, LEASE_LOSS_EXPIRED, now_us);
+        return;
+    }
+    if (result->code != STORE_OK) {
+        lose(tenure, LEASE_LOSS_TAKEN, now_us);
+        return;
+    }
+    const bool was_at_risk = tenure->is_at_risk;
+    tenure->is_at_risk = false;
+    tenure->keeper->metrics->renewals_confirmed++;
+    confirm(tenure, result, now_us);
+    arm(tenure);
+    if (tenure->lease == NULL) {
+        lock_settle(tenure->keeper, tenure->lock, now_us);
+    } else if (was_at_risk) {
+        const struct lease_report report = {.event = LEASE_EVENT_RENEWED};
+        lease_tell(tenure->lease, &report, now_us);
+    }
+}
+
+/*
+ * ---- Handing on ----
+ */
+
+static void grant(struct tenure *tenure, struct lease *lease, int64_t since_ms, int64_t now_us)
+{
+    struct lock *lock = tenure->lock;
+    if (lease->is_queued) {
+        queue_remove(tenure->keeper, lock, lease);
+    }
+    set_lease(tenure, lease);
+    tenure->grants++;
+    arm(tenure);
+    if (lock->queue != NULL && lock->owned == NULL) {
+        lock_post(tenure->keeper, lock); /* the next may ask */
+    }
+    lease_grant(lease, tenure->fence, since_ms, now_us);
+}
+
+/* The next waiter if it can take over what this server holds. */
+static struct lease *next_taker(const struct tenure *tenure)
+{
+    struct lease *lease = queue_first(tenure->lock->queue);
+    const bool can_take = lease != NULL && is_exclusive(tenure) && lease->mode == STORE_EXCLUSIVE &&
+                          !lease->is_detached && lease->tenure == NULL;
+    return can_take ? lease : NULL;
+}
+
+static bool is_run_over(const struct tenure *tenure, int64_t now_us)
+{
+    const struct keeper_config *config = &tenure->keeper->config;
+    if (config->handoff_run_max <= 1) {
+        return tenure->grants >
+               0; /* who else waits is not known well enough to do without asking */
+    }
+    return tenure->waiting > 0 && tenure->grants > 0 &&
+           (tenure->grants >= config->handoff_run_max ||
+            now_us - tenure->held_us >= config->handoff_run_ms * CLOCK_US_PER_MS);
+}
+
+/* Whether the next grant must wait for a word of the store: for fences, or for time. */
+static bool needs_sync(const struct tenure *tenure, int64_t now_us)
+{
+    const int64_t ttl_us = tenure->operation.op.ttl_ms * CLOCK_US_PER_MS;
+    return tenure->fence >= tenure->fence_end || tenure->deadline_us - now_us < ttl_us / 4;
+}
+
+static void sync(struct tenure *tenure, int64_t now_us)
+{
+    if (tenure->state == TENURE_RENEWING) {
+        return;
+    }
+    if (tenure->is_synced) {
+        tenure_end(tenure, now_us); /* the store gives neither fences nor time */
+        return;
+    }
+    tenure->is_synced = true;
+    renew_for_waiters(tenure, now_us);
+}
+
+/* What comes next in a row of grants here. */
+static void grant_next(struct tenure *tenure, struct lease *lease, int64_t now_us)
+{
+    tenure->fence++;
+    tenure->is_dirty = true;
+    tenure->is_synced = false;
+    tenure->is_at_risk = false; /* the next one has yet to hear of it */
+    tenure->deadline_us = earlier(tenure->deadline_us, now_us + lease_validity_us(lease->ttl_ms));
+    if (lease->grace_ms > 0 || lease->value_length > 0) {
+        tenure->written_us = now_us - WRITE_INTERVAL_US; /* others are to see it at once */
+    }
+    tenure->keeper->metrics->leases_handed_on++;
+    grant(tenure, lease, tenure->ahead_ms + now_us / CLOCK_US_PER_MS, now_us);
+}
+
+void tenure_hand_on(struct tenure *tenure, int64_t now_us)
+{
+    CHECK(tenure->lease == NULL);
+    if (now_us >= tenure->deadline_us) {
+        lose(tenure, LEASE_LOSS_EXPIRED, now_us);
+        return;
+    }
+    if (next_taker(tenure) == NULL || is_run_over(tenure, now_us)) {
+        tenure_end(tenure, now_us);
+        return;
+    }
+    if (needs_sync(tenure, now_us)) {
+        sync(tenure, now_us);
+        return;
+    }
+    struct lease *leaving = take_leaving(tenure);
+    if (leaving != NULL) {
+        lease_tell_released(leaving, now_us); /* who hears it may take the next one back */
+    }
+    struct lease *next = next_taker(tenure);
+    if (next == NULL) {
+        tenure_end(tenure, now_us);
+        return;
+    }
+    grant_next(tenure, next, now_us);
+}
+
+/*
+ * ---- Asking ----
+ */
+
+static void refuse(struct tenure *tenure, const struct store_result *result, int64_t now_us)
+{
+    struct lease *lease = tenure->lease;
+    struct lock *lock = tenure->lock;
+    if (lease->is_queued) {
+        queue_remove(tenure->keeper, lock, lease);
+    }
+    drop_lease(tenure);
+    begin_end(tenure);
+    settle(tenure, now_us);
+    lease_refuse(lease, result, now_us);
+}
+
+/* A reader that asked out of turn waits on like all the others. */
+static void withdraw_follower(struct tenure *tenure, int64_t now_us)
+{
+    tenure->lease->was_refused = true;
+    drop_lease(tenure);
+    begin_end(tenure);
+    settle(tenure, now_us);
+}
+
+static int64_t ask_again_us(const struct store_holder *holder, int64_t now_us)
+{
+    int64_t wait_us = STORE_QUEUE_LIFE_MAX_MS * CLOCK_US_PER_MS;
+    if (holder->remaining_us >= 0) {
+        wait_us = earlier(wait_us, holder->remaining_us + CLOCK_US_PER_MS);
+    }
+    if (holder->is_foreign) {
+        wait_us = earlier(wait_us, FOREIGN_INTERVAL_US);
+    }
+    return now_us + wait_us;
+}
+
+static void on_blocked(struct tenure *tenure, const struct store_result *result, int64_t now_us)
+{
+    if (!tenure->lease->is_queued) {
+        refuse(tenure, result, now_us);
+    } else if (!tenure->operation.op.wants_queue) {
+        withdraw_follower(tenure, now_us);
+    } else if (tenure->is_hinted) {
+        ask(tenure, STORE_ACQUIRE, now_us);
+    } else {
+        tenure->state = TENURE_QUEUED;
+        wheel_set(tenure->keeper->wheel, &tenure->timer, ask_again_us(&result->holder, now_us));
+        queue_note_holder(tenure->lock->queue, &result->holder, now_us);
+    }
+}
+
+/* What a resumed lease is, only the store knows. */
+static void take_resumed(struct tenure *tenure, const struct store_result *result)
+{
+    struct lease *lease = tenure->lease;
+    tenure->operation.op.mode = result->holder.mode;
+    lease->mode = result->holder.mode;
+    lease_take_texts(lease, &result->holder);
+    tenure->keeper->metrics->leases_resumed++;
+}
+
+static void on_owned(struct tenure *tenure, const struct store_result *result, int64_t now_us)
+{
+    struct lease *lease = tenure->lease;
+    tenure->operation.deadline_us = CLOCK_NEVER;
+    tenure->fence = result->fence;
+    tenure->ahead_ms = result->since_ms - now_us / CLOCK_US_PER_MS;
+    tenure->held_us = now_us;
+    tenure->grants = 0;
+    confirm(tenure, result, now_us);
+    if (tenure->operation.op.verb == STORE_RESUME) {
+        take_resumed(tenure, result);
+    }
+    if (is_exclusive(tenure) && !lease->is_detached) {
+        tenure->lock->owned = tenure;
+    }
+    if (!tenure->is_for_other) {
+        grant(tenure, lease, result->since_ms, now_us);
+        return;
+    }
+    /* The store names a lease that is gone: the next one gets a grant of its own. */
+    tenure->grants = 1;
+    drop_lease(tenure);
+    arm(tenure);
+    lock_settle(tenure->keeper, tenure->lock, now_us);
+}
+
+/* Another tenure of ours that still counts as held cannot be so: says so before anybody else hears
+ * that the lock is granted. False: who hears of that has taken the question back. */
+static bool supersede(struct tenure *tenure, int64_t now_us)
+{
+    struct tenure *before = tenure->lock->owned;
+    if (before != NULL && is_exclusive(tenure)) {
+        lose(before, now_us < before->deadline_us ? LEASE_LOSS_TAKEN : LEASE_LOSS_EXPIRED, now_us);
+    }
+    return tenure->state == TENURE_ASKING;
+}
+
+static void on_asked(struct tenure *tenure, const struct store_result *result, int64_t now_us)
+{
+    switch (result->code) {
+    case STORE_OK:
+        if (now_us < result->sent_us + lease_validity_us(tenure->operation.op.ttl_ms)) {
+            if (supersede(tenure, now_us)) {
+                on_owned(tenure, result, now_us);
+            }
+        } else if (tenure->lease->is_queued) {
+            ask(tenure, STORE_ACQUIRE, now_us);
+        } else {
+            refuse(tenure, &late, now_us);
+        }
+        break;
+    case STORE_BUSY:
+    case STORE_QUEUED:
+        on_blocked(tenure, result, now_us);
+        break;
+    case STORE_UNAVAILABLE:
+        if (!tenure->lease->is_queued) {
+            refuse(tenure, result, now_us);
+        } else if (tenure->operation.op.wants_queue) {
+            ask(tenure, STORE_ACQUIRE, now_us); /* nothing that was sent is in force any more */
+        } else {
+            withdraw_follower(tenure, now_us);
+        }
+        break;
+    case STORE_NOT_HELD:
+    case STORE_WRONG_TYPE:
+    case STORE_RECOVERING:
+    case STORE_EXPIRED:
+    case STORE_UNKNOWN:
+        refuse(tenure, result, now_us);
+        break;
+    }
+}
+
+static void on_operation_done(struct operation *operation, const struct store_result *result,
+                              int64_t now_us)
+{
+    struct tenure *tenure = CONTAINER_OF(operation, struct tenure, operation);
+    memory_free(tenure->kept_text);
+    tenure->kept_text = NULL;
+    switch (tenure->state) {
+    case TENURE_ASKING:
+        on_asked(tenure, result, now_us);
+        break;
+    case TENURE_RENEWING:
+        on_renewed(tenure, result, now_us);
+        break;
+    case TENURE_ENDING:
+        on_ended(tenure, result, now_us);
+        break;
+    case TENURE_QUEUED:
+    case TENURE_HELD:
+        check_failed("an idle tenure is not answered", __FILE__, __LINE__);
+    }
+}
+
+struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_verb verb,
+                             bool wants_queue, int64_t now_us)
+{
+    struct keeper *keeper = lease->keeper;
+    struct tenure *tenure = memory_alloc(sizeof(*tenure));
+    tenure->keeper = keeper;
+    tenure->lock = lock;
+    LIST_INSERT_HEAD(&lock->tenures, tenure, link);
+    timer_init(&tenure->timer, on_timer);
+    operation_init(&tenure->operation, keeper->store, keeper->wheel, on_operation_done);
+    tenure->operation.deadline_us = wants_queue ? CLOCK_NEVER : lease->deadline_us;
+    tenure->operation.op = (struct store_op){
+        .mode = verb == STORE_RESUME ? STORE_ANY_MODE : lease->mode,
+        .key = lock->key,
+        .key_length = lock_key_length(lock),
+        .tenure = lease->is_detached ? lease->token : id128_random(),
+        .limit = lease->limit,
+        .wants_queue = wants_queue,
+    };
+    set_lease(tenure, lease);
+    ask(tenure, verb, now_us);
+    return tenure;
+}
+
+void tenure_destroy(struct tenure *tenure)
+{
+    struct keeper *keeper = tenure->keeper;
+    struct lock *lock = tenure->lock;
+    CHECK(tenure->lease == NULL);
+    CHECK(tenure->leaving == NULL);
+    wheel_clear(keeper->wheel, &tenure->timer);
+    wheel_clear(keeper->wheel, &tenure->operation.retry);
+    if (lock->owned == tenure) {
+        lock->owned = NULL;
+    }
+    LIST_REMOVE(tenure, link);
+    if (tenure->is_counted) {
+        keeper_dismiss(keeper);
+    }
+    memory_free(tenure->kept_text);
+    memory_free(tenure);
+    lock_discard_unused(keeper, lock);
+}
+
+bool tenure_is_held(const struct tenure *tenure)
+{
+    return tenure->state == TENURE_HELD || tenure->state == TENURE_RENEWING;
+}
+
+void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_unclean, int64_t now_us)
+{
+    struct lease *lease = tenure->lease;
+    CHECK(tenure_is_held(tenure));
+    /* Somebody may have resumed it through another server, or be about to: only the store knows. */
+    const bool is_resumable = lease->grace_ms > 0;
+    tenure->close_ms = is_unclean ? lease->lock_delay_ms : 0;
+    drop_lease(tenure);
+    if (leaving != NULL) {
+        CHECK(tenure->leaving == NULL);
+        tenure->leaving = leaving;
+        leaving->tenure = tenure;
+        recount(tenure);
+    }
+    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0 &&
+        !is_resumable) {
+        lock_post(tenure->keeper, tenure->lock);
+    } else {
+        tenure_end(tenure, now_us);
+    }
+}
+
+void tenure_leave(struct tenure *tenure)
+{
+    take_leaving(tenure);
+}
+
+void tenure_forget(struct tenure *tenure)
+{
+    drop_lease(tenure);
+    tenure_destroy(tenure);
+}
+
+void tenure_take_back(struct tenure *tenure, int64_t now_us)
+{
+    const bool is_detached = tenure->lease->is_detached;
+    tenure->leaves_grant = tenure->lease->may_be_retried;
+    drop_lease(tenure);
+    struct lease *next = next_taker(tenure);
+    if (next != NULL && tenure->operation.op.wants_queue && !is_detached) {
+        tenure->is_for_other = true;
+        set_lease(tenure, next);
+        return;
+    }
+    begin_end(tenure);
+    settle(tenure, now_us);
+}
+
+void tenure_refresh(struct tenure *tenure, int64_t now_us)
+{
+    if (tenure->state == TENURE_HELD && now_us < tenure->deadline_us) {
+        renew_for_waiters(tenure, now_us);
+    } else {
+        tenure_ask_again(tenure, now_us);
+    }
+}
+
+void tenure_ask_again(struct tenure *tenure, int64_t now_us)
+{
+    if (tenure->state == TENURE_QUEUED) {
+        wheel_clear(tenure->keeper->wheel, &tenure->timer);
+        ask(tenure, STORE_ACQUIRE, now_us);
+    } else if (tenure->state == TENURE_ASKING) {
+        tenure->is_hinted = true;
+    }
+}

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for a lock: at one server, between servers, and every way out of it."""
+import statistics
+import time
+
+import pytest
+
+from holdfast.v1 import locks_pb2
+from ttrpc import RpcError
+from waiting import FACTOR, always, eventually
+
+HOUR_MS = 3_600_000
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def commands(redis):
+    """Calls that clients sent to Redis, by its own count."""
+    text = redis("INFO", "commandstats").decode()
+    calls = {}
+    for line in text.splitlines():
+        if line.startswith("cmdstat_"):
+            name, fields = line[len("cmdstat_") :].split(":", 1)
+            calls[name] = int(fields.split("calls=")[1].split(",")[0])
+    return calls.get("evalsha", 0) + calls.get("eval", 0)
+
+
+def test_the_next_gets_it_when_it_is_released(server):
+    one, two = server.connect(), server.connect()
+    first = one.lease("k", label="first")
+    waiter = two.hold("k", wait_ms=HOUR_MS, label="second")
+    queued = waiter.expect("queued")
+    assert (queued.position, queued.holder.label) == (1, "first")
+    assert one.release("k", first.token)
+    lease = waiter.expect("granted")
+    assert lease.fence > first.fence
+    waiter.release()
+
+
+def test_first_come_first_served(server):
+    holder = server.connect().held("k")
+    waiters = []
+    for _ in range(10):
+        waiters.append(server.connect().hold("k", wait_ms=HOUR_MS))
+        waiters[-1].expect("queued")
+    fences = []
+    holder.release()
+    for waiter in waiters:
+        fences.append(waiter.expect("granted").fence)
+        waiter.release()
+    assert fences == sorted(set(fences))
+
+
+def test_an_acquire_waits_and_gives_up(server):
+    one, two = server.connect(), server.connect()
+    one.lease("k", label="me")
+    start = time.monotonic()
+    response = two.acquire("k", wait_ms=300)
+    assert response.busy.label == "me"
+    assert 0.3 <= time.monotonic() - start < 0.3 + 1 * FACTOR
+
+
+@pytest.mark.parametrize("how", ["close", "half_close", "deadline", "kill"])
+def test_whoever_leaves_is_forgotten(server, redis, how):
+    one, two, three = server.connect(), server.connect(), server.connect()
+    holder = one.held("k")
+    if how == "deadline":
+        call = two.start_acquire("k", wait_ms=HOUR_MS, timeout_s=0.2)
+        with pytest.raises(RpcError) as error:
+            call.result()
+        assert error.value.code == 4
+    else:
+        waiter = two.hold("k", wait_ms=HOUR_MS)
+        waiter.expect("queued")
+        if how == "half_close":
+            waiter.close_send()
+            waiter.expect("released")
+        else:
+            two.close()
+    last = three.hold("k", wait_ms=HOUR_MS)
+    assert eventually(lambda: last.expect("queued").position == 1)
+    holder.release()
+    last.expect("granted")
+    last.release()
+    eventually(lambda: not redis.holds("k"))
+
+
+def test_between_servers_it_is_handed_over(redis, start_server):
+    servers = [start_server(redis) for _ in range(3)]
+    holder = servers[0].connect().held("k", ttl_ms=HOUR_MS)
+    waiters = []
+    for server in servers[1:]:
+        waiters.append(server.connect().hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS))
+        waiters[-1].expect("queued")
+    fences = [holder.lease.fence]
+    for waiter in waiters:
+        holder.release()
+        fences.append(waiter.expect("granted", timeout=2 * FACTOR).fence)
+        holder = waiter
+    holder.release()
+    assert fences == sorted(set(fences))
+
+
+def test_a_killed_client_is_followed_by_the_next(redis, start_server, holders, figure):
+    servers = [start_server(redis) for _ in range(2)]
+    for server in servers:
+        holder = holders.start(server, "k", ttl_ms=HOUR_MS)
+        waiter = servers[1].connect().hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS)
+        waiter.expect("queued")
+        start = time.monotonic()
+        holder.kill()
+        waiter.expect("granted")
+        figure(f"killed to granted: {(time.monotonic() - start) * 1000:.1f} ms")
+        waiter.release()
+
+
+def measure_handover(holder, waiter, trials):
+    took = []
+    for _ in range(trials):
+        held = holder.held("k", ttl_ms=HOUR_MS)
+        waits = waiter.hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS)
+        waits.expect("queued")
+        start = time.monotonic()
+        held.close_send()
+        waits.expect("granted")
+        took.append((time.monotonic() - start) * 1000)
+        held.expect("released")
+        waits.release()
+    return took
+
+
+def test_handover_is_quick(redis, start_server, figure):
+    """The bounds are ten times what is promised of an idle machine."""
+    servers = [start_server(redis) for _ in range(2)]
+    for name, other, bound_ms in (("same server", 0, 10), ("another server", 1, 30)):
+        took = measure_handover(servers[0].connect(), servers[other].connect(), 200)
+        figure(
+            f"{name}: release to grant p50 {statistics.median(took):.2f} ms, "
+            f"p99 {percentile(took, 0.99):.2f} ms, max {max(took):.2f} ms"
+        )
+        assert percentile(took, 0.99) < bound_ms * FACTOR
+
+
+def test_a_thousand_waiters_cost_redis_nothing(server, redis, figure):
+    holder = server.connect().held("k", ttl_ms=HOUR_MS)
+    clients = [server.connect() for _ in range(10)]
+    waiters = []
+    for number in range(1000):
+        waiters.append(clients[number % 10].hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS))
+        waiters[-1].expect("queued", timeout=20)
+    before = commands(redis)
+    quiet = time.monotonic()
+    # An empty batch four times in a recovery window (50 ms here) asks whether Redis has forgotten.
+    always(lambda: True, 1.0)
+    watches = 4 * 1.0 / 0.05
+    spent = commands(redis) - before
+    figure(f"1000 waiters, {time.monotonic() - quiet:.1f} s: {spent} calls")
+    assert spent <= watches * 1.5 + 4
+    holder.release()
+    fences = []
+    for waiter in waiters:
+        fences.append(waiter.expect("granted", timeout=20).fence)
+        waiter.release()
+    assert fences == sorted(set(fences))
+
+
+def test_a_server_that_is_dead_costs_the_others_nothing(redis, start_server):
+    servers = [start_server(redis) for _ in range(3)]
+    holder = servers[0].connect().held("k", ttl_ms=HOUR_MS)
+    dead = servers[1].connect().hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS)
+    dead.expect("queued")
+    alive = servers[2].connect().hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS)
+    alive.expect("queued")
+    servers[1].kill()
+    eventually(lambda: redis("PUBSUB", "NUMPAT") == 0 and len(redis("PUBSUB", "CHANNELS", "holdfast:server:*")) == 2)
+    start = time.monotonic()
+    holder.release()
+    alive.expect("granted")
+    assert time.monotonic() - start < 0.5 * FACTOR
+    alive.release()
+
+
+def test_a_deadlock_is_refused_and_spelled_out(server):
+    one, two = server.connect(), server.connect()
+    one.lease("a")
+    two.lease("b")
+    waits = one.hold("b", wait_ms=HOUR_MS)
+    waits.expect("queued")
+    with pytest.raises(RpcError) as error:
+        two.acquire("a", wait_ms=HOUR_MS)
+    assert error.value.code == 10
+    assert "would wait for a" in error.value.message
+
+
+def test_several_locks_all_or_none(server, redis):
+    one, two = server.connect(), server.connect()
+    response = one.acquire("", keys=["b", "a", "c"])
+    lease = response.lease
+    assert [lock.key for lock in lease.locks] == ["a", "b", "c"]
+    busy = two.acquire("", keys=["c", "d"]).busy
+    assert busy.key == "c"
+    assert not redis.holds("d")
+    waiter = two.hold("", keys=["c", "d"], wait_ms=HOUR_MS)
+    waiter.expect("queued")
+    assert one.release("a", lease.token)
+    granted = waiter.expect("granted")
+    assert [lock.key for lock in granted.locks] == ["c", "d"]
+    waiter.release()
+    eventually(lambda: not redis.holds("a") and not redis.holds("b"))
+
+
+def test_a_foreign_holder_that_lets_go_is_noticed(server, redis):
+    assert redis("SET", "lock:k", "x", "NX", "PX", HOUR_MS) == "OK"
+    waiter = server.connect().hold("k", wait_ms=HOUR_MS)
+    assert waiter.expect("queued").holder.foreign
+    redis("DEL", "lock:k")
+    waiter.expect("granted", timeout=2 * FACTOR)
+    waiter.release()
+
+
+def test_a_lock_delay_holds_after_a_crash_but_not_after_a_release(server, redis):
+    one, two = server.connect(), server.connect()
+    held = one.held("k", lock_delay_ms=500, label="me")
+    held.release()
+    assert not redis.holds("k")
+    one.held("k", lock_delay_ms=500, label="me")
+    start = time.monotonic()
+    one.close()
+    eventually(lambda: two.inspect("k") is not None and two.inspect("k").closed)
+    two.hold("k", wait_ms=HOUR_MS).expect("granted")
+    assert time.monotonic() - start >= 0.5
+
+
+def test_max_hold(server):
+    held = server.connect().held("k", max_hold_ms=300)
+    assert held.lease.valid_for_ms <= 300
+    lost = held.expect("lost")
+    assert lost.reason == locks_pb2.HoldLost.REASON_MAX_HOLD
+
+
+class Contenders:
+    """Clients of one thread each way: every one asks again as soon as it has released."""
+
+    def __init__(self, servers, each):
+        self.clients = [server.connect() for server in servers]
+        self.streams = []
+        self.grants = []
+        for _ in range(each):
+            for client in self.clients:
+                self.ask(client)
+
+    def ask(self, client):
+        self.streams.append((client, client.hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS)))
+
+    def serve_one(self):
+        """Finds who was granted, releases and asks again; who it was."""
+
+        def granted():
+            for client in self.clients:
+                for entry in list(self.streams):
+                    if entry[0] is client and entry[1].has_heard():
+                        kind, event = entry[1].next()
+                        if kind == "granted":
+                            return entry, event
+            return None
+
+        (client, stream), lease = eventually(granted, what="a grant", every=0)
+        self.streams.remove((client, stream))
+        self.grants.append((self.clients.index(client), lease.fence))
+        stream.release()
+        self.ask(client)
+
+
+def test_many_waiters_cost_redis_little(redis, start_server, figure):
+    """100 waiters at four servers; hand-offs of one server cost no command each."""
+    servers = [start_server(redis, handoff_run="1s", failover_grace="2s") for _ in range(4)]
+    contenders = Contenders(servers, 25)
+    before = commands(redis)
+    for _ in range(600):
+        contenders.serve_one()
+    spent = commands(redis) - before
+    figure(f"{spent / 600:.3f} calls of Redis per hand-off")
+    assert spent / 600 <= 0.2
+    fences = [fence for _, fence in contenders.grants]
+    assert fences == sorted(set(fences))
+
+
+def test_strict_fairness_alternates(redis, start_server):
+    servers = [start_server(redis, fairness="strict") for _ in range(3)]
+    contenders = Contenders(servers, 4)
+    for _ in range(30):
+        contenders.serve_one()
+    order = [number for number, _ in contenders.grants][3:]
+    assert order == [order[i % 3] for i in range(len(order))], order
+    assert len(set(order[:3])) == 3
