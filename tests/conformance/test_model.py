@@ -181,7 +181,8 @@ class Run:
             return
         end, waiting = fields
         lock = self.model.lock(key)
-        assert end >= max(lock.floor, lock.first().fence) + block and waiting == self.model.waiting(key, server)
+        assert end >= max(lock.floor, lock.first().fence) + block
+        assert waiting == self.model.waiting(key, server)
         lock.floor = end
 
     def check_holder(self, key, fields):
