@@ -15,6 +15,9 @@
 
 #define SIGNAL_COUNT 9
 
+/* A deadline keeps a hundredth in reserve, and messages take their time. */
+#define MAX_HOLD_SLACK_US 50000
+
 /* What we get in the program's stead. */
 static const int forwarded[SIGNAL_COUNT] = {SIGTERM, SIGINT,   SIGHUP,  SIGQUIT, SIGUSR1,
                                             SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP};
@@ -111,9 +114,20 @@ static void refresh(struct term *term)
     }
 }
 
+/* The server confirms no more than the longest hold either, counted from a little before us. */
 static bool is_held_too_long(const struct term *term, int64_t left_for_ms)
 {
-    return term->max_hold_end_us != 0 && left_for_ms < holdfast_lease_valid_for_ms(term->lease);
+    const int64_t end_us = guard_now_us() + left_for_ms * 1000 + MAX_HOLD_SLACK_US +
+                           term->session.arguments->max_hold_ms * 10;
+    return term->max_hold_end_us != 0 && end_us >= term->max_hold_end_us;
+}
+
+/* The margins follow the shorter of what a renewal and the longest hold can give. */
+static int64_t term_ms(const struct term *term)
+{
+    const int64_t ttl_ms = holdfast_lease_ttl_ms(term->lease);
+    const int64_t max_hold_ms = term->session.arguments->max_hold_ms;
+    return max_hold_ms > 0 && max_hold_ms < ttl_ms ? max_hold_ms : ttl_ms;
 }
 
 static void act(struct term *term, int64_t valid_for_ms)
@@ -401,7 +415,7 @@ static bool start_program(struct term *term)
 static void begin(struct term *term)
 {
     const struct arguments *arguments = term->session.arguments;
-    guard_init(&term->guard, holdfast_lease_ttl_ms(term->lease), arguments->heartbeat_ms);
+    guard_init(&term->guard, term_ms(term), arguments->heartbeat_ms);
     term->deadline_us = guard_now_us();
     if (arguments->max_hold_ms > 0) {
         term->max_hold_end_us = term->deadline_us + arguments->max_hold_ms * 1000;

@@ -537,7 +537,8 @@ bool batch_decode(const struct batch *batch, const struct redisReply *reply,
         return false;
     }
     answer->window_us = 0;
-    if (batch->count == 0 && !take_number(&cursor, 0, &answer->window_us)) {
+    /* An empty batch that came too late has no window to tell. */
+    if (batch->count == 0 && cursor.left > 0 && !take_number(&cursor, 0, &answer->window_us)) {
         return false;
     }
     for (size_t i = 0; i < batch->count; i++) {

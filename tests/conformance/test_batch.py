@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from batch import FOR_EVER_US, LIMIT, REGISTER, SERVER, Batches, Record, acquire, inspect, read_record
-from batch import release, renew
+from batch import FOR_EVER_US, LIMIT, REGISTER, SERVER, Batches, Record, acquire, inspect
+from batch import read_record, release, renew
 from resp import RedisError
 from server import Server
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The loop, from where plain.lua left it. Each operation runs under pcall, so that one bad key answers for itself alone.
+-- The loop, from where plain.lua left it. Each operation runs under pcall, so that one bad key
+-- answers for itself alone.
 --
 -- Safe to run twice because every operation is, and because fences that were reserved and not used
 -- are skipped.

@@ -420,6 +420,19 @@ static void test_malformed_for_other_verbs(void **state)
     assert_false(decode(fixture, "*4\r\n:5\r\n$2\r\nOK\r\n:5\r\n:4294967296\r\n"));
 }
 
+static void test_an_empty_batch_tells_the_window_unless_it_came_too_late(void **state)
+{
+    struct fixture *fixture = *state;
+    batch_clear(&fixture->batch);
+    assert_true(decode(fixture, "*2\r\n:5\r\n:7\r\n"));
+    assert_int_equal(fixture->answer.now_us, 5);
+    assert_int_equal(fixture->answer.window_us, 7);
+    assert_true(decode(fixture, "*1\r\n:6\r\n"));
+    assert_int_equal(fixture->answer.now_us, 6);
+    assert_int_equal(fixture->answer.window_us, 0);
+    assert_false(decode(fixture, "*3\r\n:5\r\n:7\r\n:9\r\n"));
+}
+
 static void test_longest_texts(void **state)
 {
     struct fixture *fixture = *state;
@@ -456,6 +469,7 @@ int main(void)
         BATCH_TEST(test_results_of_every_verb),
         BATCH_TEST(test_malformed),
         BATCH_TEST(test_malformed_for_other_verbs),
+        BATCH_TEST(test_an_empty_batch_tells_the_window_unless_it_came_too_late),
         BATCH_TEST(test_longest_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,7 +113,7 @@ static void a_page_is_limited_in_bytes(void **state)
     char token[LEASE_KEY_MAX + 1] = "";
     fixture->services.config.session_leases_max = 1000;
     for (int i = 0; i < 700; i++) {
-        char key[LEASE_KEY_MAX + 1];
+        char key[LEASE_KEY_MAX + 16];
         snprintf(key, sizeof(key), "%04d%0508d", i, 0);
         Holdfast__V1__AcquireRequest request = HOLDFAST__V1__ACQUIRE_REQUEST__INIT;
         request.key = key;

@@ -71,7 +71,7 @@ static void heartbeat_is_0_or_within_bounds(void **state)
 static void names_are_one_key_or_2_to_16_keys(void **state)
 {
     (void)state;
-    char numbers[17][4];
+    char numbers[17][12];
     char *keys[17];
     for (int i = 0; i < 17; i++) {
         snprintf(numbers[i], sizeof(numbers[i]), "%d", i);
