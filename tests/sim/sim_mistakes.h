@@ -22,6 +22,10 @@ enum mistake {
     MISTAKE_LATE_COMMAND,     /* a command that comes too late is not refused */
     MISTAKE_DOUBLE_PASS,      /* a lock that is freed is passed to two in the queue */
     MISTAKE_STALE_WRITE,      /* an older grant is written over a newer one */
+    MISTAKE_SHORTER_LIFE,     /* a late command of an older grant may shorten the ttl */
+    MISTAKE_EARLY_RESUME,     /* what a stale replica has may be resumed in a recovery window */
+    MISTAKE_SILENT_QUEUE,     /* who becomes first in the queue is not told */
+    MISTAKE_ONE_WINDOW,       /* data lost again within a recovery window goes unnoticed */
     MISTAKE_LOST_RESUBSCRIBE, /* nobody hears that the subscription was made again */
     MISTAKE_BELIEVE_HINT,     /* a hint is believed, not confirmed */
     MISTAKE_UNRESERVED_FENCE, /* fences are used that nobody reserved */

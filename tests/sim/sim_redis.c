@@ -36,7 +36,8 @@ static void restore_ttl(struct sim_redis *redis, const struct redis_request *req
         redis_steady_us(redis) + (request->ttl_ms + request->lock_delay_ms) * WORLD_MS;
     if (expires_us < hold->expires_us && request->fence > hold->fence) {
         redis_tell_first(redis, request->lock);
-    } else if (expires_us < hold->expires_us) {
+    } else if (expires_us < hold->expires_us &&
+               redis->world->config.mistake != MISTAKE_SHORTER_LIFE) {
         expires_us = hold->expires_us;
     }
     hold->server = request->server;
@@ -221,7 +222,8 @@ static void resume(struct sim_redis *redis, const struct redis_request *request,
 {
     struct redis_hold *hold =
         (struct redis_hold *)(uintptr_t)sim_redis_find_token(redis, request->lock, &request->token);
-    if (redis_is_recovering(redis)) { /* what is found may be older than what was lost */
+    const bool may_be_early = redis->world->config.mistake == MISTAKE_EARLY_RESUME && hold != NULL;
+    if (redis_is_recovering(redis) && !may_be_early) { /* it may be older than what was lost */
         result->code = STORE_RECOVERING;
         result->retry_after_us = redis->data.recovery_until_us - redis_steady_us(redis);
         return;

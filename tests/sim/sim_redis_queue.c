@@ -135,6 +135,9 @@ void redis_serve(struct sim_redis *redis, size_t at, const struct id128 *tenure)
 void redis_tell_first(struct sim_redis *redis, size_t at)
 {
     struct redis_lock *lock = sim_redis_lock(redis, at);
+    if (redis->world->config.mistake == MISTAKE_SILENT_QUEUE) {
+        return;
+    }
     drop_expired(redis, lock);
     while (lock->entry_count > 0 &&
            !hints_publish(redis->world, lock->entries[0].server, at, &lock->entries[0].tenure, 0)) {

@@ -86,7 +86,9 @@ static void answer_all(struct command *command, bool is_unknown)
 static void take_window(struct sim_store *store, const struct command *command)
 {
     const int64_t now_us = sidecar_now_us(store->sidecar);
-    if (command->window_end_us > 0 && command->window_end_us != store->window_end_us) {
+    const bool is_deaf = world_of(store)->config.mistake == MISTAKE_ONE_WINDOW &&
+                         command->window_end_us < store->window_end_us + REDIS_RECOVERY_WINDOW_US;
+    if (command->window_end_us > 0 && command->window_end_us != store->window_end_us && !is_deaf) {
         store->window_end_us = command->window_end_us;
         world_trace(world_of(store), "sidecar %u: finds that Redis forgot", store->sidecar->number);
         store->port.listener->on_up(store->port.listener, now_us);
