@@ -80,7 +80,7 @@ struct redis_store {
     int64_t give_up_from_us; /* not looked for before */
     struct timer look;       /* to ask whether Redis has forgotten */
     bool is_empty_due;       /* an empty batch is to be sent */
-    int64_t window_until_us; /* the recovery window that everybody has been told of ends */
+    int64_t window_ends_us;  /* by Redis, the recovery window that everybody has been told of */
     bool expects_new;
     int64_t recovery_window_us; /* for the next batch */
     int64_t logged_until_us;    /* the recovery window that the log tells of ends */
@@ -287,10 +287,11 @@ static void set_look(struct redis_store *store, int64_t now_us)
 static void take_window(struct redis_store *store, int64_t window_us, int64_t now_us)
 {
     struct store_listener *listener = store->port.listener;
-    if (window_us == 0 || now_us < store->window_until_us) {
+    const int64_t ends_us = store->answer.now_us + window_us;
+    if (window_us == 0 || ends_us == store->window_ends_us) {
         return;
     }
-    store->window_until_us = now_us + window_us;
+    store->window_ends_us = ends_us;
     report_data_loss(store, window_us, now_us);
     if (listener != NULL) {
         listener->on_up(listener, now_us);

@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 
 EXCLUSIVE, SHARED = 0, 1
 NOBODY = bytes(16)
+FOR_EVER = 10**18  # somebody has taken the ttl away
+
+
+def later(stored_us, asked_us):
+    """Only a new grant may shorten what was given; and what was not given for ever is not."""
+    return asked_us if stored_us == FOR_EVER else max(stored_us, asked_us)
 
 
 @dataclass
@@ -80,24 +86,44 @@ class Model:
         lock.grants.append(grant)
         self.changed.add(key)
 
+    def _tell_first(self, key):
+        """Whoever is first has to know when the lock may be had."""
+        queue = self.lock(key).queue
+        while queue:
+            server, entry = next(iter(queue.items()))
+            if server in self.listening:
+                self.told.append((server, entry.tenure, key))
+                return
+            del queue[server]
+
     def _serve(self, key):
-        lock = self.lock(key)
+        if self._pass_on(key):
+            self._tell_first(key)
+
+    def _pass_on(self, key):
+        """Whether the queue has moved."""
+        lock, has_moved = self.lock(key), False
         while lock.queue:
             server, entry = next(iter(lock.queue.items()))
             if not self._admits(lock, entry.mode, entry.limit, entry.token):
-                return
+                break
             del lock.queue[server]
+            has_moved = True
             if server not in self.listening:
                 continue
             self.told.append((server, entry.tenure, key))
             token = NOBODY if entry.mode == EXCLUSIVE else entry.token
             self._grant(key, entry.mode, Grant(entry.tenure, token, self.now_us // 1000,
                                                self.now_us + entry.grant_ms * 1000))
+        return has_moved
 
     def _leave(self, key, server, tenure):
         queue = self.lock(key).queue
         if server in queue and queue[server].tenure == tenure:
+            was_first = next(iter(queue)) == server
             del queue[server]
+            if was_first:
+                self._tell_first(key)
             return True
         return False
 
@@ -121,12 +147,16 @@ class Model:
         ours = None
         if not lock.is_foreign and lock.mode == EXCLUSIVE == mode:
             ours = lock.find(tenure=ask.tenure)
-        for _ in range(2):
+        for is_first in (True, False):
             if mode == SHARED == lock.mode:
                 ours = lock.find(tenure=ask.tenure, token=ask.token)
             if ours:
                 wanted.fence, wanted.since_ms = ours.fence, ours.since_ms
-                if (ours.token, ours.label, ours.value) != (ask.token, ask.label, ask.data):
+                wanted.until_us = later(ours.until_us, wanted.until_us)
+                if mode == EXCLUSIVE and ours.token != NOBODY:
+                    # A late command knows less than the record: only the ttl is restored.
+                    wanted.token, wanted.label, wanted.value = ours.token, ours.label, ours.value
+                if (ours.token, ours.label, ours.value) != (wanted.token, wanted.label, wanted.value):
                     self.changed.add(key)
                 lock.grants[lock.grants.index(ours)] = wanted
                 break
@@ -137,7 +167,8 @@ class Model:
                 self._grant(key, mode, wanted)
                 ours = wanted
                 break
-            self._serve(key)
+            if is_first:
+                self._serve(key)
         if ours:
             if self._leave(key, server, ask.tenure) and mode == SHARED:
                 self._serve(key)
@@ -155,8 +186,13 @@ class Model:
                     else lock.find(tenure=ask.tenure))
         if not ours:
             return "NOT_HELD", None
-        ours.until_us = self.now_us + ttl_ms * 1000
-        if ask.fence > ours.fence:
+        until_us = self.now_us + ttl_ms * 1000
+        if ask.fence <= ours.fence:
+            ours.until_us = later(ours.until_us, until_us)
+        else:
+            is_shorter, ours.until_us = until_us < ours.until_us, until_us
+            if is_shorter:
+                self._tell_first(key)
             ours.token, ours.fence, ours.since_ms = ask.token, ask.fence, ask.since_ms
             ours.label, ours.value = ask.label, ask.data
             lock.floor = max(lock.floor, ask.fence)
@@ -181,6 +217,8 @@ class Model:
         has_left = wants_queue and self._leave(key, server, ask.tenure)
         if ours or has_left:
             self._serve(key)
+        if ours and delay_ms:
+            self._tell_first(key)
         return "OK" if ours else "NOT_HELD"
 
     def resume(self, key, tenure, token, ttl_ms):
@@ -190,7 +228,8 @@ class Model:
             return "NOT_HELD", None
         if found.tenure != tenure:
             self.changed.add(key)
-        found.tenure, found.until_us = tenure, self.now_us + ttl_ms * 1000
+        found.tenure = tenure
+        found.until_us = later(found.until_us, self.now_us + ttl_ms * 1000)
         return "OK", found
 
     def adopt(self, key, grant, fence):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queues and SHARED locks where random sequences do not go: recovery, no memory, lives of keys."""
 
+import dataclasses
 import time
 
 import pytest
@@ -127,17 +128,20 @@ def test_a_grant_lasts_as_long_as_it_may_and_its_message_names_it(server_of, cli
 
 
 def test_dead_servers_are_passed_over_and_a_grant_knows_who_still_waits(server_of, client, hear):
-    hear(f"holdfast:server:{C}")
-    dead = "%032x" % 13
+    last = "%032x" % 13
+    ear = hear(f"holdfast:server:{C}", f"holdfast:server:{last}")
     server_of(A).one(acquire("k", holder(1)))
-    for number, server in enumerate((B, C, dead), 2):
+    for number, server in enumerate((B, C, last), 2):
         server_of(server).one(queue_up("k", holder(number)))
     server_of(A).one(release("k", holder(1)))
     record = read_record(client("GET", "k"))
     assert (record.tenure, record.flags) == (holder(3).tenure, CONTENDED)
-    assert client("ZRANGE", beside("queue", "k"), 0, -1) == [dead.encode()]
+    assert client("ZRANGE", beside("queue", "k"), 0, -1) == [last.encode()]
+    given, first = (f"holdfast:server:{C}", holder(3).tenure + b"k"), f"holdfast:server:{last}"
+    assert ear.take() == [given, (first, holder(4).tenure + b"k")]  # who is first now is told
     assert server_of(C).one(release("k", holder(3))) == ["OK"]
-    assert client("EXISTS", "k", beside("queue", "k"), beside("entries", "k")) == 0
+    assert read_record(client("GET", "k")).tenure == holder(4).tenure
+    assert client("EXISTS", beside("queue", "k"), beside("entries", "k")) == 0
 
 
 def test_nobody_is_passed_over_where_publishing_is_not_allowed(server_of, client, shared_server,
@@ -180,6 +184,7 @@ def test_a_closed_lock_is_nobodys_until_the_delay_is_over(server_of, client, hea
     server_of(B).one(queue_up("k", holder(2)))
     assert server_of(A).one(release("k", holder(1), delay_ms=300)) == ["OK"]
     assert server_of(A).one(inspect("k"))[1] == 2
+    assert ear.take() == [(f"holdfast:server:{B}", holder(2).tenure + b"k")]
     assert server_of(B).one(queue_up("k", holder(2)))[0] == "QUEUED"
     assert ear.take() == []
     deadline = time.monotonic() + 5
@@ -243,6 +248,8 @@ def test_shared_grants_wait_for_recovery_and_holders_do_not(server_of, client):
     assert new.one(acquire("k", holder(1), mode=SHARED)) == granted
     assert new.one(renew("k", mine, mode=SHARED)) == ["OK"]
     assert new.one(resume("k", holder(3).tenure, holder(2).token))[0] == "RECOVERING"
+    assert new.one(resume("k", holder(3).tenure, holder(1).token))[0] == "RECOVERING"
+    close_window(client)
     assert new.one(resume("k", holder(3).tenure, holder(1).token))[0] == "OK"
 
 
@@ -358,3 +365,34 @@ def test_a_call_with_too_few_arguments_does_nothing(server_of, client, parts):
     with pytest.raises(RedisError):
         server_of(A).one(("k", parts, 0))
     assert client("EXISTS", "k") == 0
+
+
+# Commands that come late
+
+
+def test_only_a_new_grant_shortens_a_lock(server_of, client):
+    """A late command of an older grant must not cut short what a later one gave."""
+    server = server_of(A)
+    granted = server.one(acquire("k", holder(1), 60_000))
+    mine = holder(1, fence=granted[1], since_ms=granted[2])
+    newer = dataclasses.replace(mine, fence=granted[1] + 1, token=holder(2).token)
+    assert server.one(renew("k", newer, 50_000)) == ["OK"]
+    assert 40_000 < client("PTTL", "k") <= 50_000
+    for late in (renew("k", mine, 1000), renew("k", newer, 1000), acquire("k", holder(1), 1000)):
+        assert server.one(late)[0] == "OK"
+        assert 40_000 < client("PTTL", "k") <= 50_000
+        assert read_record(client("GET", "k")).token == newer.token
+    assert server.one(resume("k", holder(3).tenure, newer.token, 1000))[0] == "OK"
+    assert client("PTTL", "k") > 40_000
+
+
+def test_whoever_is_first_hears_that_the_holder_may_end_sooner(server_of, client, hear):
+    ear = hear(f"holdfast:server:{B}")
+    granted = server_of(A).one(acquire("k", holder(1), 60_000))
+    server_of(B).one(queue_up("k", holder(2)))
+    newer = holder(1, fence=granted[1] + 1, since_ms=granted[2])
+    assert server_of(A).one(renew("k", newer, 60_000)) == ["OK"]
+    assert ear.take() == []
+    newest = holder(1, fence=granted[1] + 2, since_ms=granted[2])
+    assert server_of(A).one(renew("k", newest, 2000)) == ["OK"]
+    assert ear.take() == [(f"holdfast:server:{B}", holder(2).tenure + b"k")]

@@ -14,9 +14,9 @@
 -- if it may be. An EXCLUSIVE one that is found free was lost by its holder, and who comes first has
 -- it: to look at the queue would cost every lock, and who waits comes at that moment too.
 --
--- Safe to run twice: a lock that is ours by tenure is answered with the fence it has; its record is
--- written anew and its ttl starts anew. This is also how a lock given by the queue is confirmed. Who
--- is in the queue keeps the place.
+-- Safe to run twice: a lock that is ours by tenure is answered with the fence it has, and its ttl
+-- starts anew unless that would shorten it. This is also how a lock given by the queue is confirmed:
+-- its record, which names nobody yet, is written then. Who is in the queue keeps the place.
 local acquire
 if acquires > 0 then
     -- Its holder's record as the caller wants it, but for the fence, since when, and the flag.
@@ -46,7 +46,7 @@ if acquires > 0 then
                 local flags, held_fence, since_ms = parse(record)
                 if flags then
                     local written = rewritten(head, flags, record, tail)
-                    more.put(key, token, written, until_us)
+                    more.put(key, token, written, more.later(key, token, until_us))
                     if written ~= record then
                         changed(key)
                     end
@@ -129,18 +129,15 @@ if acquires > 0 then
         end
         local held_flags, held_fence, since_ms = parse_part(key, value)
         if held_flags and string.sub(value, 1, 17) == string.sub(head, 1, 17) then
-            local is_same = string.sub(value, 19, 34) == string.sub(head, 19)
-            local written = rewritten(head, held_flags, value, tail)
-            local done = try('SET', key, written, 'PX', px_ms)
-            if done.err then
-                local _, word = failure(key, done)
-                if word ~= 'OOM' or not is_same then
+            if string.sub(value, 19, 34) == string.rep('\0', 16) then
+                local written = rewritten(head, held_flags, value, tail)
+                local done = try('SET', key, written, 'PX', longer(key, px_ms))
+                if done.err then
                     error(done)
                 end
-                call('PEXPIRE', key, px_ms)
-            end
-            if written ~= value then
                 changed(key)
+            else
+                extend(key, px_ms)
             end
             return make_more().granted(key, head, options, held_fence, since_ms)
         end

@@ -1,4 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- How long a lock is to live from now on: a command that comes late must not cut short what a later
+-- one gave; only a new grant may.
+local function longer(key, px_ms)
+    local left_ms = call('PTTL', key)
+    return left_ms > tonumber(px_ms) and digits(left_ms) or px_ms
+end
+
 -- What is plain, in a row from the first operation on: an EXCLUSIVE lock that is taken while it is
 -- free, renewed or released by its owner, with nobody waiting. The same as the operations' own files
 -- do, without a function; what is not plain, or goes wrong, is left to them from there on.
@@ -39,7 +46,7 @@ for i = 2, #keys do
     elseif verb == 'RENEW' then
         if arguments[at + 3] == ''
             and try('GETRANGE', key, '0', '41') == string.sub(arguments[at + 1], 1, 42)
-            and try('PEXPIRE', key, arguments[at + 2]) == 1 then
+            and try('PEXPIRE', key, longer(key, arguments[at + 2])) == 1 then
             reply[size + 1] = 'OK'
             size, at, word = size + 1, at + 4, 'OK'
         end
@@ -93,6 +100,11 @@ local function holder(word, key, part)
         return word, 1, 1, 0, 0, remaining_ms, ''
     end
     return word, flags >= 2 and 2 or 0, 1, held_fence, since_ms, remaining_ms, label
+end
+
+-- Restores a ttl. Always by a write, which a replica refuses.
+local function extend(key, px_ms)
+    call('PEXPIRE', key, longer(key, px_ms))
 end
 
 -- What only contended and SHARED locks need: a table of functions, made when one turns up.

@@ -13,6 +13,25 @@ local function queue_part()
         call('HDEL', beside('entries', key), server)
     end
 
+    -- Tells the first in the queue to ask, so that it knows when the lock may be had: all the others
+    -- wait behind it. Who does not hear of it is not there any more.
+    function more.tell_first(key)
+        local queue, entries = beside('queue', key), beside('entries', key)
+        while queued_us > 0 do
+            local server = call('ZRANGE', queue, '0', '0')[1]
+            if not server then
+                return
+            end
+            local entry = call('HGET', entries, server)
+            local is_told = entry and try('PUBLISH', 'holdfast:server:' .. server,
+                string.sub(entry, 2, 17) .. key) or 0
+            if type(is_told) == 'table' or is_told > 0 then
+                return
+            end
+            drop(key, server)
+        end
+    end
+
     -- Takes our entry out of the queue if it is for this tenure; whether it was.
     function more.leave(key, tenure)
         if queued_us <= 0 then
@@ -22,7 +41,11 @@ local function queue_part()
         if not entry or string.sub(entry, 2, 17) ~= tenure then
             return false
         end
+        local was_first = call('ZRANGE', beside('queue', key), '0', '0')[1] == our_server
         drop(key, our_server)
+        if was_first then
+            more.tell_first(key)
+        end
         return true
     end
 
@@ -75,11 +98,11 @@ local function queue_part()
     end
 
     -- Gives the lock to the first in the queue, and the next while they are SHARED, for as long as
-    -- it may be had; whether anybody got it. Who does not hear of it is not there any more. While
+    -- it may be had, and tells who is first then; whether anybody got it. While
     -- Redis recovers the first is only told to ask; it will be answered how long to wait.
     function more.serve(key)
         local queue, entries = beside('queue', key), beside('entries', key)
-        local is_changed = false
+        local is_changed, has_moved = false, false
         while queued_us > 0 do
             local server = call('ZRANGE', queue, '0', '0')[1]
             if not server then
@@ -98,9 +121,10 @@ local function queue_part()
                 end
                 is_told = try('PUBLISH', 'holdfast:server:' .. server, tenure .. key)
                 if type(is_told) == 'table' or (is_told > 0 and is_recovering) then
-                    break
+                    return is_changed
                 end
                 drop(key, server)
+                has_moved = true
                 if is_told > 0 then
                     is_changed = true
                     local stamp = struct.pack('>I4I4I4I4B', given / 4294967296, given % 4294967296,
@@ -116,7 +140,11 @@ local function queue_part()
                 end
             else
                 drop(key, server)
+                has_moved = true
             end
+        end
+        if has_moved then
+            more.tell_first(key)
         end
         return is_changed
     end

@@ -73,6 +73,9 @@ if releases > 0 then
             local is_done, is_given = pcall(make_more().serve, key)
             is_served = is_done and is_given
         end
+        if is_ours and delay_ms > 0 and queued_us > 0 then
+            make_more().tell_first(key)
+        end
         if is_ours or is_served then
             changed(key)
         end

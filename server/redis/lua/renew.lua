@@ -9,7 +9,8 @@
 --        waiting (others)
 --        NOT_HELD
 --
--- The record is written if its fence is above the stored one. Where Redis is out of memory it is not,
+-- The record is written if its fence is above the stored one; only then may the ttl become shorter,
+-- of which the first in the queue is told, who knows by it when to ask. Where Redis is out of memory it is not,
 -- and the ttl is restored all the same; the next run will do it.
 --
 -- In the recovery window a lock that is missing is created again if its fence is above the mark:
@@ -63,7 +64,7 @@ if renews > 0 then
         local record, px_ms, options = arguments[at], arguments[at + 1], arguments[at + 2]
         local found = try('GETRANGE', key, '0', '41')
         if found == string.sub(record, 1, 42) and options == '' then
-            call('PEXPIRE', key, px_ms)
+            extend(key, px_ms)
             return 'OK'
         end
         local mode, block = 0, 0
@@ -77,7 +78,12 @@ if renews > 0 then
             local held = kind == 'zset' and more.record(key, token)
             if held and string.sub(held, 1, 17) == owner then
                 local stored, written = fence_of(held), through(held, record, wanted)
-                more.put(key, token, written, more.until_us(px_ms))
+                local until_us = more.until_us(px_ms)
+                local later_us = more.later(key, token, until_us)
+                more.put(key, token, written, written and until_us or later_us)
+                if written and until_us < later_us then
+                    more.tell_first(key)
+                end
                 if written then
                     changed(key)
                 end
@@ -87,14 +93,18 @@ if renews > 0 then
         elseif #found == 42 and string.sub(found, 1, 17) == owner then
             local stored, written = fence_of(found), through(found, record, wanted)
             if written then
+                local left_ms = queued_us > 0 and call('PTTL', key) or 0
                 if try('SET', key, written, 'PX', px_ms).err then
                     written = nil
                 else
                     changed(key)
+                    if left_ms > tonumber(px_ms) then
+                        make_more().tell_first(key)
+                    end
                 end
             end
             if not written then
-                call('PEXPIRE', key, px_ms)
+                extend(key, px_ms)
             end
             return renewed(key, wanted, stored, block)
         else

@@ -99,6 +99,11 @@ local function shared_part()
         return now_us + number * 1000
     end
 
+    -- Likewise, but never before a holder ends already.
+    function more.later(key, token, until_us)
+        return math.max(until_us, tonumber(call('ZSCORE', key, token)) or 0)
+    end
+
     -- Who holds a SHARED lock, and that holder's record; nil when it is free. It only reads.
     function more.shared_holder(word, key)
         local after = '(' .. digits(now_us)
