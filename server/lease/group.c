@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "lease/keeper_internal.h"
 
-/* What only a group of several locks needs, or one that adopts a lease. */
+/* What only a group of several locks needs. */
 struct plan {
     struct lease_ask ask;                    /* its texts are below */
     struct group_name names[GROUP_SIZE_MAX]; /* sorted; likewise */
@@ -19,7 +19,6 @@ struct plan {
     bool was_lost; /* RELEASING: one of them was */
     enum lease_loss loss;
     struct id128 token;
-    struct timer news; /* to tell that an adopted lease is held */
     char texts[];
 };
 
@@ -35,20 +34,17 @@ struct group {
 
 static size_t count_of(const struct group *group)
 {
-    return group->lease != NULL || group->plan == NULL ? 1 : group->plan->count;
+    return group->plan == NULL ? 1 : group->plan->count;
 }
 
 static struct lease *lease_at(const struct group *group, size_t index)
 {
-    return group->plan == NULL || group->lease != NULL ? group->lease : group->plan->leases[index];
+    return group->plan == NULL ? group->lease : group->plan->leases[index];
 }
 
 static void destroy(struct group *group)
 {
-    if (group->plan != NULL) {
-        wheel_clear(group->keeper->wheel, &group->plan->news);
-        memory_free(group->plan);
-    }
+    memory_free(group->plan);
     memory_free(group);
 }
 
@@ -141,7 +137,7 @@ static bool ask_next(struct group *group, struct keeper_problem *problem, int64_
 static void on_granted(struct group *group, const struct lease_report *report, int64_t now_us)
 {
     struct keeper_problem problem;
-    if (group->lease == NULL && group->plan->asked < group->plan->count) {
+    if (group->plan != NULL && group->plan->asked < group->plan->count) {
         if (!ask_next(group, &problem, now_us)) {
             refuse_for_problem(group, &problem, now_us);
         }
@@ -263,8 +259,6 @@ static const char *copy_text(char **text, const char *bytes, size_t length)
     return copy;
 }
 
-static void on_news(struct timer *timer, int64_t now_us);
-
 static struct plan *create_plan(const struct group_name *names, size_t count,
                                 const struct lease_ask *ask)
 {
@@ -281,7 +275,6 @@ static struct plan *create_plan(const struct group_name *names, size_t count,
         insert_name(plan, &names[i], &text);
     }
     plan->token = id128_random();
-    timer_init(&plan->news, on_news);
     return plan;
 }
 
@@ -320,38 +313,11 @@ struct group *group_acquire(struct keeper *keeper, const struct group_name *name
     return group;
 }
 
-/* An adopted lease is held already; its holder may not hear of that before group_resume returns. */
-static void on_news(struct timer *timer, int64_t now_us)
-{
-    const struct lease_report report = {.event = LEASE_EVENT_GRANTED};
-    struct plan *plan = CONTAINER_OF(timer, struct plan, news);
-    struct lease *lease = plan->leases[0];
-    struct group *group = CONTAINER_OF(lease->holder, struct group, holder);
-    group->concerned = lease;
-    on_granted(group, &report, now_us);
-}
-
-static void adopt(struct group *group, struct lease *lease, const struct lease_ask *ask,
-                  int64_t now_us)
-{
-    const struct group_name name = {ask->key, ask->key_length};
-    group->lease = lease;
-    group->plan = create_plan(&name, 1, ask);
-    group->plan->leases[0] = lease;
-    wheel_set(group->keeper->wheel, &group->plan->news, KEEPER_AT_ONCE_US);
-    lease_adopt(lease, ask, &group->holder, now_us);
-}
-
 struct group *group_resume(struct keeper *keeper, const struct lease_ask *ask,
                            struct group_holder *holder, struct keeper_problem *problem,
                            int64_t now_us)
 {
-    struct lease *lease = keeper_find(keeper, ask->key, ask->key_length, ask->token);
     struct group *group = create(keeper, holder);
-    if (lease != NULL) {
-        adopt(group, lease, ask, now_us);
-        return group;
-    }
     group->lease = keeper_resume(keeper, ask, &group->holder, problem, now_us);
     if (group->lease == NULL) {
         destroy(group);

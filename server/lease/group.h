@@ -39,8 +39,7 @@ NODISCARD struct group *group_acquire(struct keeper *keeper, const struct group_
                                       struct group_holder *holder, struct keeper_problem *problem,
                                       int64_t now_us);
 
-/* A group of the one lease that `lease` is, for what was resumed or adopted: the lease's holder
- * becomes the group. See keeper_resume and lease_adopt. */
+/* A group of the one lease that keeper_resume takes over. */
 NODISCARD struct group *group_resume(struct keeper *keeper, const struct lease_ask *ask,
                                      struct group_holder *holder, struct keeper_problem *problem,
                                      int64_t now_us);

@@ -55,10 +55,11 @@ NODISCARD struct lease *keeper_acquire(struct keeper *keeper, const struct lease
                                        struct lease_holder *holder, struct keeper_problem *problem,
                                        int64_t now_us);
 
-/* Takes over the lease that somebody holds under ask->token through another server, or held through
- * one that is no more. Its label, value and mode come from the store; ask->mode and the wait are
- * not looked at. The holder hears GRANTED or REFUSED later. For a lease that is found here
- * (keeper_find), use lease_adopt. NULL when leases_max is reached. */
+/* Takes over the lease that somebody holds under ask->token, through this server or another, or
+ * held through one that is no more. Always by a word of the store, for what is known here may be
+ * out of date. Its label, value and mode come from there; ask->mode and the wait are not looked at.
+ * A holder here hears LOST (RESUMED), then the new one GRANTED; or it hears REFUSED. NULL when
+ * leases_max is reached. */
 NODISCARD struct lease *keeper_resume(struct keeper *keeper, const struct lease_ask *ask,
                                       struct lease_holder *holder, struct keeper_problem *problem,
                                       int64_t now_us);

@@ -54,6 +54,7 @@ struct lease {
     bool is_queued;   /* in its lock's queue */
     bool was_refused; /* a SHARED one that asked out of turn and was told to wait */
     bool is_detached;
+    bool is_resume; /* asked for by its token */
     bool may_be_retried;
     bool is_overdue; /* the deadline had passed when lease_release was called */
     uint32_t limit;

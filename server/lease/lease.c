@@ -29,7 +29,6 @@ enum move {
     MOVE_RELEASED,
     MOVE_REVOKE,
     MOVE_ORPHAN,
-    MOVE_ADOPT,
     MOVE_LOSE,
 };
 
@@ -46,7 +45,6 @@ static const struct {
     [MOVE_RELEASED] = {"lease.released", NO_COUNTER},
     [MOVE_REVOKE] = {"lease.revoked", COUNTER(leases_revoked)},
     [MOVE_ORPHAN] = {"lease.orphaned", COUNTER(leases_orphaned)},
-    [MOVE_ADOPT] = {"lease.adopted", COUNTER(leases_resumed)},
     [MOVE_LOSE] = {"lease.lost", COUNTER(leases_lost)},
 };
 
@@ -124,6 +122,15 @@ static void set_hold_bound(struct lease *lease, int64_t now_us)
     }
 }
 
+/* Kept for a while for its owner to come back. */
+static void orphan(struct lease *lease, int64_t now_us)
+{
+    lease->state = LEASE_ORPHANED;
+    lease->grace_until_us = now_us + lease->grace_ms * CLOCK_US_PER_MS;
+    arm(lease);
+    note(lease, MOVE_ORPHAN);
+}
+
 /* The tenure goes on in the store alone. */
 static void end_granted_detached(struct lease *lease, int64_t now_us)
 {
@@ -146,6 +153,8 @@ void lease_grant(struct lease *lease, uint64_t fence, int64_t since_ms, int64_t 
     note(lease, MOVE_GRANT);
     if (lease->is_detached) {
         end_granted_detached(lease, now_us);
+    } else if (lease->holder == NULL) {
+        orphan(lease, now_us); /* who was coming back has gone again */
     } else {
         lease_tell(lease, &report, now_us);
     }
@@ -295,36 +304,15 @@ static void join_party(struct lease *lease, struct lease_party *party)
 
 void lease_abandon(struct lease *lease, int64_t now_us)
 {
-    if (lease->state != LEASE_HELD || lease->grace_ms == 0) {
+    const bool is_coming_back = lease->state == LEASE_WAITING && lease->is_resume;
+    if ((lease->state != LEASE_HELD && !is_coming_back) || lease->grace_ms == 0) {
         lease_revoke(lease, now_us);
         return;
     }
     leave_party(lease);
     lease->holder = NULL;
-    lease->state = LEASE_ORPHANED;
-    lease->grace_until_us = now_us + lease->grace_ms * CLOCK_US_PER_MS;
-    arm(lease);
-    note(lease, MOVE_ORPHAN);
-}
-
-void lease_adopt(struct lease *lease, const struct lease_ask *ask, struct lease_holder *holder,
-                 int64_t now_us)
-{
-    CHECK(is_held(lease));
-    const struct lease_report report = {.event = LEASE_EVENT_LOST, .loss = LEASE_LOSS_RESUMED};
-    struct lease_holder *before = lease->holder;
-    leave_party(lease);
-    join_party(lease, ask->party);
-    lease->holder = holder;
-    lease->state = LEASE_HELD;
-    lease->grace_ms = ask->grace_ms;
-    lease->lock_delay_ms = ask->lock_delay_ms;
-    lease->max_hold_ms = ask->max_hold_ms;
-    set_hold_bound(lease, now_us);
-    arm(lease);
-    note(lease, MOVE_ADOPT);
-    if (before != NULL) {
-        before->on_event(before, lease, &report, now_us);
+    if (!is_coming_back) {
+        orphan(lease, now_us);
     }
 }
 
@@ -439,6 +427,7 @@ struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
     lease->mode = ask->mode;
     lease->limit = ask->limit;
     lease->is_detached = ask->is_detached;
+    lease->is_resume = verb == STORE_RESUME;
     lease->may_be_retried = ask->may_be_retried;
     lease->grace_ms = ask->grace_ms;
     lease->lock_delay_ms = ask->lock_delay_ms;

@@ -131,15 +131,10 @@ void lease_release(struct lease *lease, int64_t now_us);
 void lease_revoke(struct lease *lease, int64_t now_us);
 
 /* The holder is gone, but may come back: a held lease that asked for a grace is kept, renewed and
- * orphaned for that long, to be found by keeper_find and adopted; any other is revoked. No event
+ * orphaned for that long, to be taken over with keeper_resume; so is one
+ * that is being resumed. Any other is revoked. No event
  * follows; the pointer is dead for this holder when this returns. */
 void lease_abandon(struct lease *lease, int64_t now_us);
-
-/* A new holder for a lease that is HELD or ORPHANED, which stays HELD. The holder before, if there
- * is one, hears LOST (RESUMED) before this returns. The terms of `ask` that a resume may bring
- * (grace, lock delay, max hold from now, party) replace those it had. */
-void lease_adopt(struct lease *lease, const struct lease_ask *ask, struct lease_holder *holder,
-                 int64_t now_us);
 
 /* What the lease is. Texts and names are not to be kept longer than the lease; texts are not
  * NUL-terminated. */

@@ -558,10 +558,30 @@ static void on_owned(struct tenure *tenure, const struct store_result *result, i
     lock_settle(tenure->keeper, tenure->lock, now_us);
 }
 
+/* The tenure here of the lease that this one has resumed; NULL when there is none. */
+static struct tenure *find_same_token(const struct tenure *tenure)
+{
+    struct tenure *other = NULL;
+    if (tenure->operation.op.verb != STORE_RESUME) {
+        return NULL;
+    }
+    LIST_FOREACH (other, &tenure->lock->tenures, link) {
+        if (other != tenure && other->lease != NULL && tenure_is_held(other) &&
+            id128_equal(&other->lease->token, &tenure->operation.op.token)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
 /* Another tenure of ours that still counts as held cannot be so: says so before anybody else hears
  * that the lock is granted. False: who hears of that has taken the question back. */
 static bool supersede(struct tenure *tenure, int64_t now_us)
 {
+    struct tenure *same = NULL;
+    while ((same = find_same_token(tenure)) != NULL) {
+        lose(same, LEASE_LOSS_RESUMED, now_us);
+    }
     struct tenure *before = tenure->lock->owned;
     if (before != NULL && is_exclusive(tenure)) {
         lose(before, now_us < before->deadline_us ? LEASE_LOSS_TAKEN : LEASE_LOSS_EXPIRED, now_us);

@@ -307,7 +307,7 @@ def test_a_detached_lease_from_try_to_release(run, redis, server):
     assert renewed["fence"] in (None, answer["fence"])
     assert redis.pttl("k") > 3000000
     assert "renewed" in run("renew", "k", env=environment).out
-    assert redis.pttl("k") <= 10000
+    assert redis.pttl("k") > 3_500_000  # a renewal never cuts a lock short
     released = run("release", "k", "--token", answer["token"])
     assert (released.code, released.out) == (0, "k is released\n")
     assert not redis.holds("k")

@@ -244,6 +244,8 @@ class Contenders:
     """Clients of one thread each way: every one asks again as soon as it has released."""
 
     def __init__(self, servers, each):
+        for server in servers:
+            server.wait_event("redis.subscribed")  # before that it cannot queue
         self.clients = [server.connect() for server in servers]
         self.streams = []
         self.grants = []

@@ -54,9 +54,7 @@ static struct client *create(struct world *world, enum client_kind kind, size_t 
     client->lock = lock;
     client->ttl_ms = random_ttl_ms(world, kind);
     client->mode = STORE_EXCLUSIVE;
-    for (size_t i = 0; i < COUNT_OF(client->connections); i++) {
-        client->connections[i] = (struct client_connection){{client_on_event}, client};
-    }
+    client->holder.on_event = client_on_event;
     party_init(&client->party, "client");
     draw_token(client);
     LIST_INSERT_HEAD(&world->clients, client, link);

@@ -35,12 +35,6 @@ enum client_state {
     CLIENT_DONE,
 };
 
-/* What a lease reports to. */
-struct client_connection {
-    struct lease_holder holder;
-    struct client *client;
-};
-
 struct client {
     LIST_ENTRY(client) link;
     LIST_ENTRY(client) holding; /* while it may believe to hold its lock */
@@ -69,13 +63,10 @@ struct client {
     int64_t granted_local_us;  /* likewise */
     bool is_probe;             /* must get what it asks for */
 
-    struct client_connection connections[2];
-    unsigned connection; /* the one in use */
-    struct lease *lease; /* NULL when it must not be used any more */
+    struct lease_holder holder; /* what its lease reports to */
+    struct lease *lease;        /* NULL when it must not be used any more */
     struct lease_party party;
     bool is_at_risk;
-    bool was_resumed;    /* through the store, so that another sidecar may have an old copy */
-    bool is_swapping;    /* LOST (RESUMED) is to be heard on the old connection */
     int64_t deadline_us; /* as last seen by the checker, by the sidecar's clock */
 
     struct errand *errand; /* DETACHED, INSPECT: the one under way */

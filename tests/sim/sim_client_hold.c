@@ -36,23 +36,6 @@ static void release(struct client *client)
     }
 }
 
-/* A new connection takes the lease from one that the server has not seen drop. */
-static void swap(struct client *client)
-{
-    const int64_t now_us = sidecar_now_us(client->sidecar);
-    const struct lease_ask ask = client_ask(client, now_us);
-    world_trace(client->world, "client %u: adopts lock %zu", client->number, client->lock);
-    client->is_swapping = true;
-    client->connection ^= 1U;
-    lease_adopt(client->lease, &ask, &client->connections[client->connection].holder, now_us);
-    if (client->is_swapping) {
-        world_violation(client->world, "client %u was not told that lock %zu was resumed",
-                        client->number, client->lock);
-    }
-    client->granted_local_us = now_us;
-    client_start_holding(client);
-}
-
 static void on_return(struct world *world, void *user, uint64_t number);
 
 void client_go_away(struct client *client, int64_t deadline_us)
@@ -77,51 +60,18 @@ static void leave(struct client *client)
     client_go_away(client, deadline_us);
 }
 
-/* Its lease is still here: goes on with it. */
-static void adopt(struct client *client, struct lease *lease)
-{
-    const int64_t now_us = sidecar_now_us(client->sidecar);
-    const struct lease_ask ask = client_ask(client, now_us);
-    client->lease = lease;
-    client->connection = 0;
-    client->granted_local_us = now_us;
-    client->deadline_us = 0;
-    client->is_at_risk = false;
-    if (lease_fence(lease) != client->fence) {
-        world_violation(client->world, "client %u found lock %zu with another fence",
-                        client->number, client->lock);
-    }
-    world_trace(client->world, "client %u: adopts lock %zu again", client->number, client->lock);
-    lease_adopt(lease, &ask, &client->connections[0].holder, now_us);
-    client_start_holding(client);
-}
-
 static void resume(struct client *client)
 {
     const int64_t now_us = sidecar_now_us(client->sidecar);
     struct lease_ask ask = client_ask(client, now_us);
     struct keeper_problem problem;
     ask.token = &client->token;
-    client->connection = 0;
-    client->was_resumed = true;
     client_change_state(client, CLIENT_RETURNING);
     world_trace(client->world, "client %u: resumes lock %zu through sidecar %u", client->number,
                 client->lock, client->sidecar->number);
-    client->lease = keeper_resume(client->sidecar->keeper, &ask, &client->connections[0].holder,
-                                  &problem, now_us);
+    client->lease = keeper_resume(client->sidecar->keeper, &ask, &client->holder, &problem, now_us);
     if (client->lease == NULL) {
         client_finish(client);
-    }
-}
-
-static void come_back(struct client *client)
-{
-    struct lease *lease =
-        keeper_find(client->sidecar->keeper, world_key(client->lock), 6, &client->token);
-    if (lease != NULL && !client->was_resumed) {
-        adopt(client, lease);
-    } else {
-        resume(client);
     }
 }
 
@@ -145,7 +95,7 @@ static void on_return(struct world *world, void *user, uint64_t number)
     }
     sidecar_begin_turn(client->sidecar);
     if (client->state == CLIENT_AWAY) {
-        come_back(client);
+        resume(client);
     }
     sidecar_end_turn(client->sidecar);
 }
@@ -162,10 +112,8 @@ static void give_up(struct client *client)
         world_trace(world, "client %u: abandons lock %zu", client->number, client->lock);
         lease_abandon(client->lease, sidecar_now_us(client->sidecar));
         client_finish(client);
-    } else if (choice < 95) {
-        leave(client);
     } else {
-        swap(client);
+        leave(client);
     }
 }
 

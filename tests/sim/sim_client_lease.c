@@ -90,32 +90,18 @@ static void on_refused(struct client *client, const struct store_result *result,
 
 static void on_lost(struct client *client, enum lease_loss loss)
 {
-    if (client->is_swapping) {
-        client->is_swapping = false; /* only the old connection lost it */
-        return;
-    }
     checker_lost(client->world, client, loss);
     client_finish(client);
-}
-
-static bool is_expected(const struct client *client, const struct lease_holder *holder,
-                        const struct lease *lease, const struct lease_report *report)
-{
-    const bool is_current = holder == &client->connections[client->connection].holder;
-    const bool is_swap = client->is_swapping && report->event == LEASE_EVENT_LOST &&
-                         report->loss == LEASE_LOSS_RESUMED;
-    return lease == client->lease && is_current != client->is_swapping &&
-           (is_swap || is_told_in_order(client, report->event));
 }
 
 void client_on_event(struct lease_holder *holder, struct lease *lease,
                      const struct lease_report *report, int64_t now_us)
 {
-    struct client *client = CONTAINER_OF(holder, struct client_connection, holder)->client;
+    struct client *client = CONTAINER_OF(holder, struct client, holder);
     struct world *world = client->world;
     world_trace(world, "client %u: lock %zu %s fence %" PRIu64, client->number, client->lock,
                 world_event_name(report->event), lease_fence(lease));
-    if (!is_expected(client, holder, lease, report)) {
+    if (lease != client->lease || !is_told_in_order(client, report->event)) {
         world_violation(world, "client %u was told %s in state %d", client->number,
                         world_event_name(report->event), (int)client->state);
         return;
@@ -210,8 +196,7 @@ static void ask(struct client *client)
     client->asked = ++world->asked;
     client->asked_us = world->now_us;
     client->lease =
-        keeper_acquire(client->sidecar->keeper, &ask,
-                       &client->connections[client->connection].holder, &problem, now_us);
+        keeper_acquire(client->sidecar->keeper, &ask, &client->holder, &problem, now_us);
     world_trace(world, "client %u: asks sidecar %u for lock %zu %s limit %u, waits %lld us%s",
                 client->number, client->sidecar->number, client->lock,
                 client->mode == STORE_SHARED ? "SHARED" : "EXCLUSIVE", client->limit,

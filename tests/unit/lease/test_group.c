@@ -161,10 +161,11 @@ static void test_resuming_a_lease_that_is_here(void **state)
     ask.key = "c";
     ask.token = &token;
     group = group_resume(fixture->keeper, &ask, &second.holder, &problem, fixture->now_us);
-    assert_int_equal(first.last.loss, LEASE_LOSS_RESUMED);
     assert_int_equal(second.count, 0);
-    fixture_turn(fixture);
+    fixture_answer(fixture, fixture_op(fixture, STORE_RESUME), STORE_OK, 0);
+    assert_int_equal(first.last.loss, LEASE_LOSS_RESUMED);
     assert_int_equal(second.last.event, LEASE_EVENT_GRANTED);
+    fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_NOT_HELD, 0);
     group_release(group, fixture->now_us);
     release_all(fixture, 1);
     assert_int_equal(second.last.event, LEASE_EVENT_RELEASED);

@@ -147,6 +147,15 @@ static void test_permits_are_asked_for_one_by_one(void **state)
     assert_forgotten(fixture);
 }
 
+static struct lease *resume_for(struct fixture *fixture, const struct id128 *token,
+                                struct recorder *recorder)
+{
+    struct keeper_problem problem;
+    struct lease_ask ask = fixture_ask();
+    ask.token = token;
+    return keeper_resume(fixture->keeper, &ask, &recorder->holder, &problem, fixture->now_us);
+}
+
 static struct lease *hold_with_grace(struct fixture *fixture, struct recorder *recorder)
 {
     struct lease_ask ask = fixture_ask();
@@ -168,13 +177,14 @@ static void test_a_lease_with_grace_outlives_its_holder_and_comes_back(void **st
     assert_int_equal(lease_state(lease), LEASE_ORPHANED);
     fixture_pass(fixture, S + S / 2); /* it is renewed */
     fixture_answer(fixture, fixture_op(fixture, STORE_RENEW), STORE_OK, 0);
-    const struct lease_ask ask = fixture_ask();
-    lease_adopt(lease, &ask, &second.holder, fixture->now_us);
-    fixture_pass(fixture, S);
+    /* Only the store knows whether it has been resumed elsewhere meanwhile. */
+    lease = resume_for(fixture, &token, &second);
+    fixture_answer(fixture, fixture_op(fixture, STORE_RESUME), STORE_OK, 0);
+    fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_NOT_HELD, 0); /* as it was */
+    fixture_pass(fixture, S / 2);
     assert_int_equal(lease_state(lease), LEASE_HELD);
     fixture_heard(fixture, 1);
-    lease_revoke(lease, fixture->now_us);
-    fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_OK, 0);
+    finish(fixture, lease);
     assert_forgotten(fixture);
 }
 
@@ -189,26 +199,45 @@ static void test_grace_ends(void **state)
     assert_forgotten(fixture);
 }
 
-static void test_adopting_from_a_living_holder_tells_it(void **state)
+static void test_resuming_from_a_living_holder_tells_it(void **state)
 {
     struct fixture *fixture = *state;
     struct recorder second;
     fixture_recorder_init(&second);
-    struct lease *lease = hold_with_grace(fixture, &fixture->recorder);
-    const struct lease_ask ask = fixture_ask();
-    lease_adopt(lease, &ask, &second.holder, fixture->now_us);
+    const struct id128 token = *lease_token(hold_with_grace(fixture, &fixture->recorder));
+    struct lease *lease = resume_for(fixture, &token, &second);
+    fixture_heard(fixture, 1);
+    fixture_answer(fixture, fixture_op(fixture, STORE_RESUME), STORE_OK, 0);
     assert_int_equal(fixture_heard(fixture, 2)->loss, LEASE_LOSS_RESUMED);
+    assert_int_equal(recorder_heard(&second, 1)->event, LEASE_EVENT_GRANTED);
+    fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_NOT_HELD, 0);
     finish(fixture, lease);
+    assert_forgotten(fixture);
+}
+
+static void test_whoever_goes_again_while_coming_back_has_a_new_grace(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct id128 token = id128_random();
+    struct lease_ask ask = fixture_ask();
+    struct keeper_problem problem;
+    ask.token = &token;
+    ask.grace_ms = 900;
+    struct lease *lease =
+        keeper_resume(fixture->keeper, &ask, &fixture->recorder.holder, &problem, fixture->now_us);
+    fixture_send(fixture_only_op(fixture));
+    lease_abandon(lease, fixture->now_us);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    assert_int_equal(lease_state(lease), LEASE_ORPHANED);
+    assert_int_equal(fixture->recorder.count, 0);
+    fixture_pass(fixture, 900 * CLOCK_US_PER_MS);
+    fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_OK, 0);
     assert_forgotten(fixture);
 }
 
 static struct lease *resume(struct fixture *fixture, const struct id128 *token)
 {
-    struct keeper_problem problem;
-    struct lease_ask ask = fixture_ask();
-    ask.token = token;
-    return keeper_resume(fixture->keeper, &ask, &fixture->recorder.holder, &problem,
-                         fixture->now_us);
+    return resume_for(fixture, token, &fixture->recorder);
 }
 
 static void test_a_lease_of_another_server_is_resumed(void **state)
@@ -311,7 +340,8 @@ int main(void)
         TEST(test_permits_are_asked_for_one_by_one),
         TEST(test_a_lease_with_grace_outlives_its_holder_and_comes_back),
         TEST(test_grace_ends),
-        TEST(test_adopting_from_a_living_holder_tells_it),
+        TEST(test_resuming_from_a_living_holder_tells_it),
+        TEST(test_whoever_goes_again_while_coming_back_has_a_new_grace),
         TEST(test_a_lease_of_another_server_is_resumed),
         TEST(test_a_lease_that_is_gone_cannot_be_resumed),
         TEST(test_a_detached_lease_leaves_nothing_here),

@@ -68,6 +68,13 @@ static void expect_lease(const struct fake_call *call, const uint8_t *token)
     assert_memory_equal(response->lease->token.data, token, 16);
 }
 
+/* The store gives the lease to its new tenure; the old one finds itself without. */
+static void take_over(struct fixture *fixture)
+{
+    fake_store_ok(&fixture->store, STORE_RESUME, 6);
+    fake_store_code(&fixture->store, STORE_RELEASE, STORE_NOT_HELD, NULL);
+}
+
 static void a_dropped_lease_is_resumed_within_its_grace(void **state)
 {
     struct fixture *fixture = *state;
@@ -79,7 +86,7 @@ static void a_dropped_lease_is_resumed_within_its_grace(void **state)
     fixture_connect(fixture, 1);
     fixture_advance_ms(fixture, 900);
     struct fake_call *call = resume(fixture, 1, token_of(token));
-    fixture_advance_ms(fixture, 1);
+    take_over(fixture);
     expect_lease(call, token);
     assert_int_equal(fixture->sessions[1]->lease_count, 1);
     fixture_advance_ms(fixture, 1000);
@@ -98,7 +105,7 @@ static void a_cancelled_stream_keeps_its_grace(void **state)
     fake_call_expect_cancelled(held);
     assert_true(session_is_idle(fixture->sessions[0]));
     struct fake_call *call = resume_hold(fixture, 0, token_of(token));
-    fixture_advance_ms(fixture, 1);
+    take_over(fixture);
     assert_int_equal(fake_call_event(call, GRANTED)->granted->fence, 6);
     fake_call_expect_open(call);
 }
@@ -173,11 +180,12 @@ static void whoever_resumes_takes_it_from_its_holder(void **state)
     fixture_connect(fixture, 1);
     struct fake_call *held = hold_with_grace(fixture, token);
     struct fake_call *call = resume(fixture, 1, token_of(token));
+    fake_call_expect_open(held);
+    take_over(fixture);
     assert_int_equal(fake_call_event(held, LOST)->lost->reason,
                      HOLDFAST__V1__HOLD_LOST__REASON__REASON_RESUMED);
     fake_call_expect_end(held, STATUS_OK, "");
     assert_true(session_is_idle(fixture->sessions[0]));
-    fixture_advance_ms(fixture, 1);
     expect_lease(call, token);
 }
 
@@ -194,7 +202,7 @@ static void a_lease_of_another_server_is_resumed_in_the_store(void **state)
                                              .holder = {.label = "me", .label_length = 2}});
     expect_lease(call, (const uint8_t *)TOKEN);
     struct fake_call *hold = resume_hold(fixture, 0, token_of((const uint8_t *)TOKEN));
-    fixture_advance_ms(fixture, 1);
+    take_over(fixture);
     fake_call_event(hold, GRANTED);
 }
 
@@ -223,7 +231,7 @@ static void a_lease_without_a_holder_is_released(void **state)
     fixture_drop(fixture, 0);
     fixture_connect(fixture, 1);
     struct fake_call *call = release(fixture, 1, token_of(token));
-    fixture_advance_ms(fixture, 1);
+    take_over(fixture);
     fake_call_expect_open(call);
     fake_store_ok(&fixture->store, STORE_RELEASE, 0);
     fake_call_expect_end(call, STATUS_OK, "");
@@ -240,10 +248,15 @@ static void releasing_it_goes_on_when_the_caller_has_gone(void **state)
     fixture_drop(fixture, 0);
     fixture_connect(fixture, 1);
     struct fake_call *call = release(fixture, 1, token_of(token));
+    struct store_op *op = fake_store_send(&fixture->store, STORE_RESUME);
     fixture_drop(fixture, 1);
     fake_call_expect_cancelled(call);
-    fixture_advance_ms(fixture, 1);
+    fake_store_answer(
+        &fixture->store, op,
+        &(struct store_result){.code = STORE_OK, .sent_us = fixture->now_us, .fence = 6});
     fake_store_ok(&fixture->store, STORE_RELEASE, 0);
+    fixture_advance_ms(fixture, 1000);
+    fake_store_code(&fixture->store, STORE_RELEASE, STORE_NOT_HELD, NULL); /* the old tenure */
     assert_int_equal(keeper_count(fixture->keeper), 0);
 }
 
@@ -264,17 +277,17 @@ static void renew_tells_of_a_lease_without_a_holder(void **state)
     assert_int_equal(response->lease->fence, 6);
 }
 
-static void a_cancelled_resume_leaves_nothing(void **state)
+static void a_cancelled_resume_changes_nothing(void **state)
 {
     struct fixture *fixture = *state;
     uint8_t token[16];
-    hold_with_grace(fixture, token);
+    struct fake_call *held = hold_with_grace(fixture, token);
     struct fake_call *call = resume(fixture, 0, token_of(token));
     session_cancel_call(&call->call);
     fake_call_expect_cancelled(call);
     fixture_advance_ms(fixture, 1);
-    fake_store_ok(&fixture->store, STORE_RELEASE, 0);
-    assert_int_equal(keeper_count(fixture->keeper), 0);
+    assert_int_equal(fake_store_count(&fixture->store), 0);
+    fake_call_expect_open(held);
 }
 
 static void draining_refuses_to_resume(void **state)
@@ -320,7 +333,7 @@ int main(void)
         FIXTURE_TEST(a_lease_without_a_holder_is_released),
         FIXTURE_TEST(releasing_it_goes_on_when_the_caller_has_gone),
         FIXTURE_TEST(renew_tells_of_a_lease_without_a_holder),
-        FIXTURE_TEST(a_cancelled_resume_leaves_nothing),
+        FIXTURE_TEST(a_cancelled_resume_changes_nothing),
         FIXTURE_TEST(draining_refuses_to_resume),
         FIXTURE_TEST(the_fields_of_a_resume_are_checked),
     };

@@ -212,7 +212,8 @@ HOLDFAST_API enum holdfast_result holdfast_acquire_detached(struct holdfast *hol
 HOLDFAST_API enum holdfast_result holdfast_release(struct holdfast *holdfast,
                                                    struct holdfast_lease *lease);
 
-/* Extends a detached lease by `ttl_ms` from now (0: the server's default). On a held lease, asks
+/* Extends a detached lease to `ttl_ms` from now (0: the server's default); it never cuts the lock
+ * short. On a held lease, asks
  * the server and refreshes its validity; `ttl_ms` must be 0. */
 HOLDFAST_API enum holdfast_result holdfast_renew(struct holdfast *holdfast,
                                                  struct holdfast_lease *lease, uint32_t ttl_ms);
