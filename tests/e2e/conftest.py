@@ -3,16 +3,18 @@
 import contextlib
 import itertools
 import pathlib
+import subprocess
 import sys
 import tempfile
 
 import pytest
 
 from certificates import Certificates
+from cli import Cli, Shell
 from holder import Holders
 from netns import Network
 from redis_server import Redis
-from server import HOLDFASTD, Server
+from server import HOLDFAST, HOLDFASTD, Server, clean_environment
 
 sys.dont_write_bytecode = True
 
@@ -101,6 +103,54 @@ def holders(actors):
     started = Holders()
     actors.callback(started.close)
     return started
+
+
+@pytest.fixture
+def start_cli(actors, directory):
+    """start_cli(*words, server=None, **popen_options): another holdfast."""
+    numbers = itertools.count()
+
+    def start(*words, server=None, stdin=subprocess.DEVNULL, env=None, **options):
+        env = clean_environment(**(env or {}))
+        if server is not None:
+            env["HOLDFAST_SERVER"] = getattr(server, "unix", server)
+        cli = Cli(directory / f"cli{next(numbers)}", words, stdin, env, **options)
+        actors.callback(cli.close)
+        return cli
+
+    return start
+
+
+@pytest.fixture
+def start(start_cli, server):
+    """start(*words): with the server of the test, and a pipe as input."""
+
+    def start_with_server(*words, stdin=subprocess.PIPE, **options):
+        return start_cli(*words, server=server, stdin=stdin, **options)
+
+    return start_with_server
+
+
+@pytest.fixture
+def run(start):
+    """run(*words): to its end."""
+
+    def run_to_end(*words, **options):
+        cli = start(*words, stdin=options.pop("stdin", subprocess.DEVNULL), **options)
+        cli.code = cli.end()
+        return cli
+
+    return run_to_end
+
+
+@pytest.fixture
+def shell(actors, server):
+    environment = clean_environment(HOLDFAST_SERVER=server.unix)
+    shell = Shell(environment)
+    actors.callback(shell.close)
+    shell.send(f"PATH={HOLDFAST.parent}:$PATH\n")
+    shell.expect("shell$ ")
+    return shell
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: every command and exit code, and `run` under every way to lose a lock."""
-import itertools
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -12,8 +10,8 @@ import time
 
 import pytest
 
-from process import Process, children_of, is_alive, state_of
-from server import HOLDFAST, clean_environment
+from process import children_of, is_alive, state_of
+from server import HOLDFAST
 from waiting import FACTOR, always, eventually, wait_until
 
 COMMANDS = ["run", "hold", "try", "release", "renew", "inspect"]
@@ -39,86 +37,6 @@ for name in sys.argv[1:]:
 print("ready", flush=True)
 sys.stdin.read()
 """
-
-
-class Cli(Process):
-    """A running holdfast; its output goes to files, which are there to be read at any time."""
-
-    def __init__(self, directory, words, stdin, env, **options):
-        self.out_path, self.err_path = directory / "out", directory / "err"
-        directory.mkdir()
-        with self.out_path.open("wb") as out, self.err_path.open("wb") as err:
-            self.popen = subprocess.Popen(
-                [HOLDFAST, *map(str, words)], stdin=stdin, stdout=out, stderr=err, env=env, **options
-            )
-
-    @property
-    def out(self):
-        return self.out_path.read_text()
-
-    @property
-    def err(self):
-        return self.err_path.read_text()
-
-    def end(self, seconds=20):
-        """The exit code; end of input first where it reads from us."""
-        if self.popen.stdin is not None:
-            self.popen.stdin.close()
-        return self.wait(seconds * FACTOR)
-
-    def wait_for(self, text):
-        eventually(lambda: text in self.out, what=f"{text!r} on stdout (stderr: {self.err})")
-
-    def tell(self, text):
-        self.popen.stdin.write(text.encode())
-        self.popen.stdin.flush()
-
-    def close(self):
-        if self.is_running():
-            self.thaw()
-            self.kill()
-        if self.popen.stdin is not None:
-            self.popen.stdin.close()
-        print(f"--- {self.popen.args}\n{self.out}\n{self.err}")
-        assert "Sanitizer" not in self.err and "runtime error" not in self.err, self.err
-
-
-@pytest.fixture
-def start_cli(actors, directory):
-    """start_cli(*words, server=None, **popen_options): another holdfast."""
-    numbers = itertools.count()
-
-    def start(*words, server=None, stdin=subprocess.DEVNULL, env=None, **options):
-        env = clean_environment(**(env or {}))
-        if server is not None:
-            env["HOLDFAST_SERVER"] = getattr(server, "unix", server)
-        cli = Cli(directory / f"cli{next(numbers)}", words, stdin, env, **options)
-        actors.callback(cli.close)
-        return cli
-
-    return start
-
-
-@pytest.fixture
-def start(start_cli, server):
-    """start(*words): with the server of the test, and a pipe as input."""
-
-    def start_with_server(*words, stdin=subprocess.PIPE, **options):
-        return start_cli(*words, server=server, stdin=stdin, **options)
-
-    return start_with_server
-
-
-@pytest.fixture
-def run(start):
-    """run(*words): to its end."""
-
-    def run_to_end(*words, **options):
-        cli = start(*words, stdin=options.pop("stdin", subprocess.DEVNULL), **options)
-        cli.code = cli.end()
-        return cli
-
-    return run_to_end
 
 
 def python(script, *words):
@@ -828,53 +746,6 @@ def test_the_release_cannot_be_confirmed(start, redis):
 
 
 # run: the terminal
-
-
-class Shell:
-    """An interactive bash on a terminal of its own."""
-
-    def __init__(self, environment):
-        self.text = ""
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            environment = {**environment, "PS1": "shell$ ", "TERM": "dumb", "PATH": os.environ["PATH"]}
-            os.execvpe("bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"], environment)
-        os.set_blocking(self.fd, False)
-        self.expect("shell$ ")
-
-    def read(self):
-        try:
-            self.text += os.read(self.fd, 65536).decode("utf-8", "replace")
-        except (BlockingIOError, OSError):
-            pass
-        return self.text
-
-    def send(self, text):
-        os.write(self.fd, text.encode())
-
-    def expect(self, text):
-        """Waits for it and forgets what came up to it."""
-        try:
-            eventually(lambda: text in self.read(), what=f"{text!r} on the terminal")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; there is {self.text!r}") from None
-        before, self.text = self.text.split(text, 1)
-        return before
-
-    def close(self):
-        os.close(self.fd)
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-
-
-@pytest.fixture
-def shell(actors, server):
-    environment = clean_environment(HOLDFAST_SERVER=server.unix)
-    shell = Shell(environment)
-    actors.callback(shell.close)
-    shell.send(f"PATH={HOLDFAST.parent}:$PATH\n")
-    shell.expect("shell$ ")
-    return shell
 
 
 def test_the_program_has_the_terminal(shell, redis):
