@@ -140,12 +140,13 @@ static bool parse_address(struct redis_url *url, struct span span, char *problem
     struct span host = span;
     struct span port = {NULL, 0};
     bool has_port = false;
-    if (span_find(span, '[') == span.start && span.length > 0) {
-        const char *end = span_find(span, ']');
+    const bool is_v6 = span_skip(&host, "[");
+    if (is_v6) {
+        const char *end = span_find(host, ']');
         if (end == NULL) {
             return refuse(problem, "an IPv6 address must stand in brackets: redis://[::1]:6379");
         }
-        host = span_between(span.start + 1, end);
+        host = span_between(host.start, end);
         port = span_between(end + 1, span.start + span.length);
         has_port = port.length > 0;
         if (has_port && !span_skip(&port, ":")) {
@@ -156,6 +157,10 @@ static bool parse_address(struct redis_url *url, struct span span, char *problem
         host = span_between(span.start, colon);
         port = span_between(colon + 1, span.start + span.length);
         has_port = true;
+    }
+    if (is_v6 != (span_find(host, ':') != NULL) || span_find(host, '[') != NULL ||
+        span_find(host, ']') != NULL) {
+        return refuse(problem, "brackets stand around an IPv6 address only: redis://[::1]:6379");
     }
     url->port = PORT_DEFAULT;
     if (has_port && (!parse_number(port, PORT_MAX, &url->port) || url->port == 0)) {
