@@ -14,7 +14,19 @@ from process import children_of, is_alive, state_of
 from server import HOLDFAST
 from waiting import FACTOR, always, eventually, wait_until
 
-COMMANDS = ["run", "hold", "try", "release", "renew", "inspect"]
+COMMANDS = {
+    "run": "KEY",
+    "hold": "KEY",
+    "try": "KEY",
+    "elect": "NAME",
+    "inspect": "KEY",
+    "watch": "KEY",
+    "ls": "PREFIX",
+    "top": "",
+    "release": "KEY",
+    "renew": "KEY",
+    "resume": "KEY",
+}
 TOKEN = "00112233445566778899aabbccddeeff"
 
 # Writes the time until it dies, whatever it is asked. The group has a second such process.
@@ -63,7 +75,7 @@ def test_help(start_cli, words):
     assert "examples:" in cli.out
     assert max(map(len, cli.out.splitlines())) <= 100
     for name in COMMANDS if len(words) == 1 else [words[1]]:
-        assert re.search(rf"\b{name} .*KEY", cli.out)
+        assert re.search(rf"\b{name} .*{COMMANDS[name]}", cli.out)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -101,6 +113,17 @@ def test_version(start_cli):
         (["run", "k" * 513, "--", "true"], "k" * 40 + "...: key: longer"),
         (["run", "k\udcff\x1b", "true"], "run k?? -- true"),
         (["try", "k", "--label", "l" * 129], "128"),
+        (["run", "k", "--wait=never", "--", "true"], "not a duration"),
+        (["hold", "k", "--limit", "5"], "goes with --shared"),
+        (["watch"], "needs a key"),
+        (["watch", "k", "more"], '"more"'),
+        (["ls", "a", "b"], '"b"'),
+        (["ls", "--pages"], "`holdfast help ls`"),
+        (["top", "k"], "`holdfast help top`"),
+        (["elect", "e", "--", "true"], "--value TEXT"),
+        (["elect", "e", "--value", "v"], "holdfast elect e -- COMMAND"),
+        (["resume", "k"], "HOLDFAST_TOKEN"),
+        (["resume", "k", "--token", "00"], "32 hex digits"),
     ],
 )
 def test_usage(start_cli, words, expected):
@@ -111,17 +134,29 @@ def test_usage(start_cli, words, expected):
     assert re.fullmatch(r"holdfast: [^\n]+\n", cli.err)
 
 
-def all_commands():
+def commands_of_a_lock():
     yield ["run", "k", "--", "touch", "marker"]
     yield ["hold", "k"]
     yield ["try", "k"]
     yield ["try", "k", "--detached"]
     yield ["release", "k", "--token", TOKEN]
     yield ["renew", "k", "--token", TOKEN]
+    yield ["resume", "k", "--token", TOKEN]
     yield ["inspect", "k"]
+    yield ["watch", "k"]
 
 
-@pytest.mark.parametrize("words", all_commands(), ids=" ".join)
+def all_commands():
+    """Those that end by themselves when the server or Redis is away; elect stands on."""
+    yield from commands_of_a_lock()
+    yield ["ls"]
+    yield ["top", "--once"]
+
+
+ELECT = ["elect", "k", "--value", "v", "--", "touch", "marker"]
+
+
+@pytest.mark.parametrize("words", [*all_commands(), ELECT], ids=" ".join)
 def test_no_server(start_cli, directory, words):
     address = f"unix://{directory}/nobody"
     cli = start_cli("--timeout", "200ms", "--server", address, *words, cwd=directory)
@@ -136,11 +171,11 @@ def test_a_server_that_does_not_answer(start, server, directory, words):
     server.freeze()
     cli = start("--timeout", "200ms", *words, cwd=directory)
     assert cli.wait(20 * FACTOR) == 69
-    assert "k: " in cli.err
+    assert re.match(r"holdfast: (k|ls|top): ", cli.err)
     assert not (directory / "marker").exists()
 
 
-@pytest.mark.parametrize("words", all_commands(), ids=" ".join)
+@pytest.mark.parametrize("words", commands_of_a_lock(), ids=" ".join)
 def test_no_redis(start, redis, directory, words):
     redis.kill()
     cli = start(*words, cwd=directory)

@@ -86,6 +86,7 @@ static bool take_event(struct holdfast_watch *watch, const Holdfast__V1__WatchEv
         return true; /* a state of the future */
     }
     watch->is_interrupted = false;
+    evtimer_del(watch->retry);
     tell(watch, HOLDFAST_OK, "");
     return true;
 }
@@ -103,7 +104,8 @@ static bool on_message(struct channel_call *call, const uint8_t *bytes, size_t l
     return is_understood;
 }
 
-/* There was no connection for as long as the application is patient, or it is time to ask again. */
+/* There was no connection or no answer for as long as the application is patient, or it is time to
+ * ask again. */
 static void on_retry(evutil_socket_t descriptor, short what, void *argument)
 {
     (void)descriptor;
@@ -111,6 +113,8 @@ static void on_retry(evutil_socket_t descriptor, short what, void *argument)
     struct holdfast_watch *watch = argument;
     if (watch->call.state == CALL_WAITING) {
         tell_interrupted(watch, watch->client->down);
+    } else if (watch->call.state == CALL_ACTIVE) {
+        tell_interrupted(watch, "the server did not answer in time; perhaps its Redis is away");
     } else if (watch->call.state == CALL_IDLE) {
         channel_call_start(&watch->client->channel, &watch->call);
     }

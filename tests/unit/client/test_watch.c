@@ -239,6 +239,32 @@ static void test_nobody_is_there(void **state)
     async_loop_close(&loop);
 }
 
+static void say_nothing(struct fake_server *server, void *argument)
+{
+    (void)argument;
+    int connection = fake_accept(server);
+    read_watch(connection);
+    fake_drain(connection);
+}
+
+static void test_a_server_that_says_nothing(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    struct async_loop loop;
+    struct states states = {.count = 0};
+    fake_server_start(&server, say_nothing, NULL);
+    async_loop_open_url(&loop, server.url, 100);
+    struct holdfast_watch *watch = holdfast_async_watch(loop.async, FAKE_KEY, on_state, &states);
+    async_loop_run_until(&loop, &states.count, 1);
+    assert_int_equal(states.result, HOLDFAST_AWAY);
+    assert_non_null(strstr(states.error, "did not answer in time"));
+    async_loop_run_for(&loop, 150);
+    assert_int_equal(states.count, 1);
+    holdfast_watch_stop(watch);
+    finish(&loop, &server);
+}
+
 static void tell_free(struct fake_server *server, void *argument)
 {
     (void)argument;
@@ -288,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_an_interruption_is_told_once),
         cmocka_unit_test(test_a_refusal_ends_it),
         cmocka_unit_test(test_nobody_is_there),
+        cmocka_unit_test(test_a_server_that_says_nothing),
         cmocka_unit_test(test_in_blocking_style),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
