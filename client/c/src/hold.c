@@ -118,7 +118,11 @@ bool hold_is_in_time(struct hold *hold, int64_t now_us)
     if (!is_held || lease_left_us(hold->lease, now_us) > 0) {
         return true;
     }
-    hold_lose(hold, hold->state == HOLD_HELD ? HOLDFAST_LOSS_EXPIRED : HOLDFAST_LOSS_CONNECTION);
+    if (hold->state == HOLD_RESUMING) {
+        hold_lose(hold, HOLDFAST_LOSS_CONNECTION);
+    } else {
+        hold_lose(hold, hold->is_last_term ? HOLDFAST_LOSS_MAX_HOLD : HOLDFAST_LOSS_EXPIRED);
+    }
     return false;
 }
 

@@ -101,6 +101,17 @@ static void adopt(struct hold *hold, struct holdfast_lease *lease)
     client_cancel(hold->client, &hold->tell_queued);
 }
 
+/* What ends the lease now, if nothing else does: its server never confirms more than the longest
+ * hold leaves, which was `now_us` minus `sent_us` less when we heard of it than when it was
+ * counted. */
+static void note_max_hold(struct hold *hold, int64_t sent_us, int64_t now_us)
+{
+    int64_t deadline_us = now_us + lease_left_us(hold->lease, now_us);
+    int64_t end_us = hold->unheld_us + (int64_t)hold->ask.max_hold_ms * CLOCK_US_PER_MS;
+    hold->is_last_term =
+        hold->ask.max_hold_ms != 0 && deadline_us + (now_us - sent_us) + CLOCK_US_PER_MS >= end_us;
+}
+
 /* After a wait the grant may be any age up to what we know: a ping tells. Where enough is left to
  * go on with, nobody has to wait for its answer. */
 static void take_late_grant(struct hold *hold, int64_t now_us)
@@ -121,6 +132,7 @@ static bool take_granted(struct hold *hold, const Holdfast__V1__Lease *message, 
         return false;
     }
     adopt(hold, lease);
+    note_max_hold(hold, hold->unheld_us, now_us);
     if (hold->ask.wait_ms > 0 && !hold->is_resumption) {
         take_late_grant(hold, now_us);
     } else if (lease_left_us(lease, now_us) > 0) {
@@ -143,6 +155,7 @@ static bool take_resumed(struct hold *hold, const Holdfast__V1__Lease *message, 
     if (is_same) {
         lease_confirm(hold->lease, hold->asked_us, message->valid_for_ms);
         atomic_store(&hold->lease->ttl_ms, message->ttl_ms);
+        note_max_hold(hold, hold->asked_us, now_us);
     }
     lease_let_go(fresh);
     if (!is_same || !hold_is_in_time(hold, now_us)) {
@@ -184,6 +197,7 @@ static bool take_renewed(struct hold *hold, const Holdfast__V1__HoldRenewed *ren
         return false;
     }
     lease_confirm(hold->lease, ping->sent_us, renewed->valid_for_ms);
+    note_max_hold(hold, ping->sent_us, now_us);
     if (hold->state == HOLD_CONFIRMING && lease_left_us(hold->lease, now_us) <= 0) {
         hold_leave_stream(hold);
         hold_finish(hold, HOLDFAST_TIMEOUT, "the lease had expired when its grant was confirmed");

@@ -56,6 +56,7 @@ struct hold {
     int64_t wait_until_us; /* 0: never sent yet */
     int64_t unheld_us;     /* a moment at which the lock was certainly not granted yet */
     bool was_queued;
+    bool is_last_term;            /* the lease's deadline is that of its longest hold */
     struct holdfast_lease *lease; /* from HOLD_CONFIRMING on */
     struct event *timer;
     int64_t due_us;          /* of the next ping; of the next attempt to resume */

@@ -223,6 +223,45 @@ static void test_silence_expires_the_lease_here(void **state)
     finish(&loop, &server);
 }
 
+/* The server says so too, but its word cannot be here sooner. */
+static void test_the_longest_hold_is_told_from_silence(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    struct async_loop loop;
+    struct news news;
+    struct answer held = {.count = 0};
+    struct holdfast_ask ask = async_ask(&news);
+    ask.max_hold_ms = 300;
+    start(&loop, &server, grant_then_fall_silent, NULL);
+    holdfast_async_hold(loop.async, &ask, async_on_lease, &held);
+    async_loop_run_until(&loop, &held.count, 1);
+    assert_int_equal(held.result, HOLDFAST_OK);
+    async_loop_run_until(&loop, &news.lost_count, 1);
+    assert_int_equal(news.loss, HOLDFAST_LOSS_MAX_HOLD);
+    holdfast_lease_free(held.lease);
+    finish(&loop, &server);
+}
+
+/* The deadline that silence leaves is far from the longest hold. */
+static void test_silence_within_the_longest_hold_is_silence(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    struct async_loop loop;
+    struct news news;
+    struct answer held = {.count = 0};
+    struct holdfast_ask ask = async_ask(&news);
+    ask.max_hold_ms = 60000;
+    start(&loop, &server, grant_then_fall_silent, NULL);
+    holdfast_async_hold(loop.async, &ask, async_on_lease, &held);
+    async_loop_run_until(&loop, &held.count, 1);
+    async_loop_run_until(&loop, &news.lost_count, 1);
+    assert_int_equal(news.loss, HOLDFAST_LOSS_EXPIRED);
+    holdfast_lease_free(held.lease);
+    finish(&loop, &server);
+}
+
 static void warn_twice(struct fake_server *server, void *argument)
 {
     (void)argument;
@@ -551,6 +590,8 @@ int main(void)
         cmocka_unit_test(test_connection_lost_is_lease_lost),
         cmocka_unit_test(test_lease_may_be_freed_in_on_lost),
         cmocka_unit_test(test_silence_expires_the_lease_here),
+        cmocka_unit_test(test_the_longest_hold_is_told_from_silence),
+        cmocka_unit_test(test_silence_within_the_longest_hold_is_silence),
         cmocka_unit_test(test_at_risk_once_until_recovery),
         cmocka_unit_test(test_renewal_counts_from_the_ping_not_its_answer),
         cmocka_unit_test(test_a_stopped_process_believes_no_late_answer),
