@@ -15,3 +15,11 @@ pkg_check_modules(SYSTEMD IMPORTED_TARGET libsystemd)
 find_path(UTHASH_INCLUDE_DIR uthash.h REQUIRED)
 find_program(PROTOC protoc REQUIRED)
 find_program(PROTOC_GEN_C NAMES protoc-gen-c REQUIRED)
+
+# Distributions have added this limit to versions that did not bring it.
+pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2>=1.50)
+include(CheckSymbolExists)
+set(CMAKE_REQUIRED_LIBRARIES PkgConfig::NGHTTP2)
+check_symbol_exists(nghttp2_option_set_stream_reset_rate_limit nghttp2/nghttp2.h
+                    HAVE_NGHTTP2_RESET_RATE_LIMIT)
+unset(CMAKE_REQUIRED_LIBRARIES)

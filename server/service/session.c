@@ -196,6 +196,17 @@ bool session_is_idle(const struct session *session)
     return session->call_count == 0 && session->lease_count == 0;
 }
 
+bool session_holds_between_calls(const struct session *session)
+{
+    const struct binding *binding = NULL;
+    LIST_FOREACH (binding, &session->bindings, link) {
+        if (binding->call == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void session_shut_down(struct session *session)
 {
     struct call *call = NULL;

@@ -49,6 +49,9 @@ void session_destroy(struct session *session);
 /* Whether nothing is in flight or held: such a connection may be closed by a drain. */
 bool session_is_idle(const struct session *session);
 
+/* Whether a lease is held between calls, bound to the connection alone. */
+bool session_holds_between_calls(const struct session *session);
+
 /* Tells every holder that the server is shutting down: streams hear Lost, other calls end with
  * UNAVAILABLE, all leases are given up but those with a grace, which their owners may resume at
  * another server. */

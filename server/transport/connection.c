@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "service/session.h"
+#include "transport/grpc_connection.h"
 #include "transport/stream.h"
 #include "transport/tls.h"
 #include "transport/ttrpc_connection.h"
@@ -22,6 +23,7 @@
 enum connection_state {
     CONNECTION_SNIFFING, /* the protocol is not known yet */
     CONNECTION_TTRPC,
+    CONNECTION_GRPC,
     CONNECTION_FINISHING, /* the last output is leaving; there is no session any more */
 };
 
@@ -32,8 +34,9 @@ struct connection {
     struct session *session; /* NULL while finishing */
     enum connection_state state;
     struct ttrpc_connection ttrpc;
-    uint64_t frames;       /* of ttrpc, when the timer was set */
-    struct timer patience; /* for the first bytes, then for the rest of a frame */
+    struct grpc_connection *grpc; /* NULL unless this is spoken */
+    uint64_t frames;              /* of ttrpc, when the timer was set */
+    struct timer patience;        /* for the first bytes, then for the rest of a frame */
     struct task free_task;
 };
 
@@ -50,25 +53,12 @@ struct refusal {
 static const struct refusal http1_refusal = {
     ANSWER("HTTP/1.1 426 Upgrade Required\r\n"
            "Content-Type: text/plain; charset=utf-8\r\n"
-           "Content-Length: 59\r\n"
+           "Content-Length: 78\r\n"
            "Connection: close, Upgrade\r\n"
-           "Upgrade: ttrpc\r\n"
+           "Upgrade: h2c, ttrpc\r\n"
            "\r\n"
-           "This port speaks ttRPC, not HTTP. Use the holdfast client.\n"),
-    .message = "an HTTP client reached this port, which speaks ttRPC",
-};
-
-/* An empty SETTINGS frame, as every server must begin, and GOAWAY(HTTP_1_1_REQUIRED) with a text
- * that gRPC libraries show. */
-#define GOAWAY_TEXT "gRPC is not served on this port; it speaks ttRPC"
-#define GOAWAY_SIZE "\x38"
-_Static_assert(sizeof(GOAWAY_TEXT) - 1 + 8 == 0x38, "GOAWAY_SIZE covers the text");
-
-static const struct refusal http2_refusal = {
-    ANSWER("\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-           "\x00\x00" GOAWAY_SIZE "\x07\x00\x00\x00\x00\x00"
-           "\x00\x00\x00\x00\x00\x00\x00\x0d" GOAWAY_TEXT),
-    .message = "a gRPC (HTTP/2) client reached this port, which speaks ttRPC",
+           "This port speaks ttRPC and gRPC, not HTTP/1. Use the holdfast client or gRPC.\n"),
+    .message = "an HTTP/1 client reached this port, which speaks ttRPC and gRPC",
 };
 
 static const struct refusal tls_refusal = {
@@ -89,13 +79,12 @@ static const struct refusal *refusal_of(enum sniff protocol)
     switch (protocol) {
     case SNIFF_HTTP1:
         return &http1_refusal;
-    case SNIFF_HTTP2:
-        return &http2_refusal;
     case SNIFF_TLS:
         return &tls_refusal;
     case SNIFF_UNKNOWN:
         return &garbage_refusal;
     case SNIFF_TTRPC:
+    case SNIFF_HTTP2:
     case SNIFF_NEED_MORE:
         break;
     }
@@ -169,6 +158,26 @@ static void on_impatience(struct timer *timer, int64_t now_us)
     }
 }
 
+static void start_ttrpc(struct connection *connection)
+{
+    connection->state = CONNECTION_TTRPC;
+    ttrpc_connection_init(&connection->ttrpc, connection->stream, connection->session);
+    wheel_clear(loop_wheel(connection->host->loop), &connection->patience);
+}
+
+static void start_grpc(struct connection *connection)
+{
+    const struct grpc_config config = {
+        .stream = connection->stream,
+        .session = connection->session,
+        .output_max = connection->host->output_max,
+        .ping_after_us = connection->host->ping_after_us,
+    };
+    connection->state = CONNECTION_GRPC;
+    connection->grpc = grpc_connection_create(&config);
+    wheel_clear(loop_wheel(connection->host->loop), &connection->patience);
+}
+
 static void sniff_input(struct connection *connection)
 {
     uint8_t bytes[SNIFF_SIZE];
@@ -176,9 +185,9 @@ static void sniff_input(struct connection *connection)
     CHECK(length >= 0);
     enum sniff protocol = sniff(bytes, (size_t)length);
     if (protocol == SNIFF_TTRPC) {
-        connection->state = CONNECTION_TTRPC;
-        ttrpc_connection_init(&connection->ttrpc, connection->stream, connection->session);
-        wheel_clear(loop_wheel(connection->host->loop), &connection->patience);
+        start_ttrpc(connection);
+    } else if (protocol == SNIFF_HTTP2) {
+        start_grpc(connection);
     } else if (protocol != SNIFF_NEED_MORE) {
         refuse(connection, refusal_of(protocol));
     } else if (!timer_is_set(&connection->patience)) {
@@ -196,6 +205,41 @@ static void ttrpc_input(struct connection *connection)
     watch_frame(connection);
 }
 
+static void finish_grpc(struct connection *connection)
+{
+    const char *problem = grpc_connection_problem(connection->grpc);
+    if (problem != NULL) {
+        connection->host->metrics->protocol_errors++;
+        complain(connection, "a gRPC client broke the rules of HTTP/2", problem);
+    }
+    connection_finish(connection);
+}
+
+static void grpc_input(struct connection *connection)
+{
+    grpc_connection_input(connection->grpc);
+    if (!grpc_connection_is_awaiting(connection->grpc)) {
+        wheel_clear(loop_wheel(connection->host->loop), &connection->patience);
+    } else if (!timer_is_set(&connection->patience)) {
+        be_patient(connection);
+    }
+}
+
+static bool on_flush(struct stream *stream, void *user)
+{
+    struct connection *connection = user;
+    (void)stream;
+    if (connection->state != CONNECTION_GRPC) {
+        return false;
+    }
+    bool has_more = grpc_connection_flush(connection->grpc);
+    if (grpc_connection_is_over(connection->grpc)) {
+        finish_grpc(connection);
+        return false;
+    }
+    return has_more;
+}
+
 static void on_input(struct stream *stream, void *user)
 {
     struct connection *connection = user;
@@ -205,6 +249,8 @@ static void on_input(struct stream *stream, void *user)
     }
     if (connection->state == CONNECTION_TTRPC) {
         ttrpc_input(connection);
+    } else if (connection->state == CONNECTION_GRPC) {
+        grpc_input(connection);
     }
 }
 
@@ -232,6 +278,7 @@ static void on_closed(void *user)
 
 static const struct stream_events stream_events = {
     .on_input = on_input,
+    .on_flush = on_flush,
     .on_gone = on_gone,
     .on_closed = on_closed,
 };
@@ -241,6 +288,9 @@ static void run_free(struct task *task)
     struct connection *connection = CONTAINER_OF(task, struct connection, free_task);
     if (connection->ttrpc.stream != NULL) {
         ttrpc_connection_release(&connection->ttrpc);
+    }
+    if (connection->grpc != NULL) {
+        grpc_connection_destroy(connection->grpc);
     }
     memory_free(connection);
 }
@@ -253,6 +303,9 @@ static void end_session(struct connection *connection)
     connection->session = NULL;
     if (session != NULL) {
         session_destroy(session);
+    }
+    if (connection->grpc != NULL) {
+        grpc_connection_stop(connection->grpc);
     }
 }
 
@@ -304,6 +357,9 @@ void connection_finish(struct connection *connection)
         return;
     }
     connection->state = CONNECTION_FINISHING;
+    if (connection->grpc != NULL) {
+        grpc_connection_say_goodbye(connection->grpc);
+    }
     end_session(connection);
     stream_close_flushed(connection->stream, FINISH_TIME_US);
 }
@@ -316,10 +372,20 @@ void connection_shut_down(struct connection *connection)
     connection_finish(connection);
 }
 
+/* A gRPC client that is asked to go elsewhere hangs up as soon as it has no call in flight, and
+ * what it holds would be lost; so it is not asked before it has given that back. */
+void connection_drain(struct connection *connection)
+{
+    if (connection->state == CONNECTION_GRPC && !session_holds_between_calls(connection->session)) {
+        grpc_connection_drain(connection->grpc);
+    }
+}
+
 bool connection_is_idle(const struct connection *connection)
 {
     return connection->session != NULL && session_is_idle(connection->session) &&
-           evbuffer_get_length(stream_input(connection->stream)) == 0;
+           evbuffer_get_length(stream_input(connection->stream)) == 0 &&
+           (connection->grpc == NULL || grpc_connection_is_drained(connection->grpc));
 }
 
 struct connection *connection_next(struct connection *connection)

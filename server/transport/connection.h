@@ -29,6 +29,7 @@ struct connection_host {
     struct tls *tls; /* NULL: plain */
     size_t output_max;
     int64_t handshake_timeout_us;
+    int64_t ping_after_us; /* a gRPC client that is silent for so long is asked for a sign */
     struct connection_list connections;
     size_t count;
     int64_t complaint_after_us; /* peers that make no sense are logged once a second at most */
@@ -47,7 +48,11 @@ void connection_finish(struct connection *connection);
 /* Tells the holders that the server shuts down, then as connection_finish. */
 void connection_shut_down(struct connection *connection);
 
-/* Whether nothing is in flight and nothing is held. */
+/* The server is going to shut down: asks the client to go elsewhere, if its protocol can say so.
+ * Again: harmless. */
+void connection_drain(struct connection *connection);
+
+/* Whether nothing is in flight and nothing is held, and the client knows that it is to go. */
 bool connection_is_idle(const struct connection *connection);
 
 /* The one behind it in its host's list; NULL after the last. */

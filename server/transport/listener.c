@@ -28,6 +28,7 @@
 #define BACKOFF_MAX_US CLOCK_US_PER_S
 
 #define REFUSAL_GAP_US CLOCK_US_PER_S
+#define PING_AFTER_US  (10 * CLOCK_US_PER_S)
 #define PEER_SIZE      80
 
 struct listener_socket {
@@ -204,6 +205,7 @@ static struct listener *prepare(const struct listener_config *config, struct loo
         .metrics = metrics,
         .output_max = config->output_max,
         .handshake_timeout_us = config->handshake_timeout_ms * CLOCK_US_PER_MS,
+        .ping_after_us = PING_AFTER_US,
     };
     LIST_INIT(&listener->host.connections);
     timer_init(&listener->backoff_timer, on_backoff_over);
@@ -308,6 +310,7 @@ void listener_close_idle(struct listener *listener)
     for (struct connection *connection = LIST_FIRST(&listener->host.connections);
          connection != NULL; connection = next) {
         next = connection_next(connection);
+        connection_drain(connection);
         if (connection_is_idle(connection)) {
             connection_finish(connection);
         }

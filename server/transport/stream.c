@@ -141,9 +141,19 @@ static void finish_closing(struct stream *stream)
     }
 }
 
+/* Whether there would be more to write if the peer had room. */
+static bool fetch_output(struct stream *stream)
+{
+    const struct stream_events *events = stream->events;
+    bool is_open = !stream->is_closing && !stream->has_overflowed;
+    return is_open && events != NULL && events->on_flush != NULL &&
+           events->on_flush(stream, stream->user);
+}
+
 static void run_flush(struct task *task)
 {
     struct stream *stream = CONTAINER_OF(task, struct stream, flush_task);
+    bool has_more = fetch_output(stream);
     const char *broken = stream->has_overflowed ? overflowed : stream->ops->flush(stream);
     if (stream->is_closing) {
         if (broken != NULL || unsent(stream) == 0) {
@@ -160,6 +170,9 @@ static void run_flush(struct task *task)
         return;
     }
     let_read_again(stream);
+    if (has_more && !stream_is_congested(stream)) {
+        stream_post_flush(stream);
+    }
 }
 
 static void run_free(struct task *task)
@@ -274,6 +287,21 @@ void stream_write(struct stream *stream, const void *bytes, size_t length)
     }
     CHECK(evbuffer_add(stream->output, bytes, length) == 0);
     stream->expected += length;
+}
+
+void stream_ask_for_flush(struct stream *stream)
+{
+    if (!stream->is_closed) {
+        stream_post_flush(stream);
+    }
+}
+
+void stream_give_up(struct stream *stream)
+{
+    if (!stream->is_closed) {
+        stream->has_overflowed = true;
+        stream_post_flush(stream);
+    }
 }
 
 bool stream_is_congested(const struct stream *stream)

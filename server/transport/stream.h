@@ -27,6 +27,10 @@ struct stream_events {
     /* The peer is gone, the stream failed, or its output passed the limit. Runs at most once, in
      * the INPUT or FLUSH phase; close the stream then. `reason` is static text. */
     void (*on_gone)(struct stream *stream, const char *reason, void *user);
+    /* Output is about to leave: who makes it late, as the peer makes room, writes now what there
+     * is, until the output is congested. Whether there is more. Runs in the FLUSH phase; may call
+     * stream_close_flushed. May be NULL. */
+    bool (*on_flush)(struct stream *stream, void *user);
     /* Ends stream_close_flushed: the stream is closed now and frees itself. May be NULL. */
     void (*on_closed)(void *user);
 };
@@ -48,6 +52,12 @@ struct evbuffer *stream_input(struct stream *stream);
 
 /* Queues bytes for the FLUSH phase. */
 void stream_write(struct stream *stream, const void *bytes, size_t length);
+
+/* Asks for on_flush in this turn's FLUSH phase. */
+void stream_ask_for_flush(struct stream *stream);
+
+/* For output that is kept elsewhere and has passed the limit: as if it had been written. */
+void stream_give_up(struct stream *stream);
 
 /* Whether more than half of the allowed unsent bytes are waiting. Nothing more is read until the
  * peer has taken some; a reader should stop working on what it has, too, and yield. */

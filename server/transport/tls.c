@@ -11,8 +11,9 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-/* ALPN's wire form: a length and the name. */
-static const unsigned char ttrpc_alpn[] = {5, 't', 't', 'r', 'p', 'c'};
+/* ALPN's wire form, a length and the name: what is preferred comes first. It is a promise only;
+ * what is spoken is found out as on a plain connection. */
+static const unsigned char served_alpn[] = {2, 'h', '2', 5, 't', 't', 'r', 'p', 'c'};
 
 struct tls {
     struct tls_config config;
@@ -55,7 +56,7 @@ static int select_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
     unsigned char *match = NULL;
     (void)ssl;
     (void)user;
-    if (SSL_select_next_proto(&match, chosen_length, ttrpc_alpn, sizeof(ttrpc_alpn), offered,
+    if (SSL_select_next_proto(&match, chosen_length, served_alpn, sizeof(served_alpn), offered,
                               offered_length) != OPENSSL_NPN_NEGOTIATED) {
         return SSL_TLSEXT_ERR_NOACK;
     }

@@ -106,6 +106,7 @@ class CheckTest(unittest.TestCase):
     def test_confined_headers_pass_at_home(self):
         self.plant("server/redis/connection.c", "#include <hiredis/async.h>\n")
         self.plant("server/transport/tls.c", "#include <openssl/ssl.h>\n")
+        self.plant("server/wire/http2.c", "#include <nghttp2/nghttp2.h>\n")
         self.plant("server/wire/a.c", '#include "ttrpc/ttrpc.pb-c.h"\n')
         self.plant("server/base/table.h", "#include <uthash.h>\n")
         self.plant("server/base/options_file.c", "#include <yaml.h>\n")

@@ -158,6 +158,11 @@ bool session_is_idle(const struct session *session)
     return session->call_count == 0 && session->lease_count == 0;
 }
 
+bool session_holds_between_calls(const struct session *session)
+{
+    return session->lease_count > 0;
+}
+
 void session_shut_down(struct session *session)
 {
     struct call *call = NULL;

@@ -78,6 +78,7 @@ int harness_set_up(void **state)
         .metrics = &harness->metrics,
         .output_max = HARNESS_OUTPUT_MAX,
         .handshake_timeout_us = HARNESS_DEADLINE_US,
+        .ping_after_us = HARNESS_DEADLINE_US,
     };
     LIST_INIT(&harness->host.connections);
     *state = harness;

@@ -43,7 +43,7 @@ static void check_upgrade(struct harness *harness)
     const char *text = (const char *)harness->received;
     const char *body = strstr(text, "\r\n\r\n");
     assert_non_null(body);
-    assert_non_null(strstr(text, "Upgrade: ttrpc\r\n"));
+    assert_non_null(strstr(text, "Upgrade: h2c, ttrpc\r\n"));
     assert_non_null(strstr(text, "Connection: close, Upgrade\r\n"));
     size_t length = strtoul(strstr(text, "Content-Length: ") + 16, NULL, 10);
     assert_int_equal(length, strlen(body + 4) + 1); /* its last byte made room for a NUL */
@@ -82,22 +82,6 @@ static void a_large_request_gets_its_answer(void **state)
     harness_send(harness, body, sizeof(body));
     check_upgrade(harness);
     assert_false(harness->is_reset);
-}
-
-static void http2_is_told_to_go_away(void **state)
-{
-    static const uint8_t settings[] = {0, 0, 0, 4, 0, 0, 0, 0, 0};
-    struct harness *harness = *state;
-    const char *preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    harness_send(harness, preface, strlen(preface));
-    wait_closed(harness);
-    const uint8_t *goaway = harness->received + sizeof(settings);
-    assert_memory_equal(harness->received, settings, sizeof(settings));
-    size_t length = (size_t)goaway[1] << 8 | goaway[2];
-    assert_int_equal(goaway[3], 7);
-    assert_int_equal(harness->length, sizeof(settings) + 9 + length);
-    assert_int_equal(goaway[9 + 7], 0x0d); /* HTTP_1_1_REQUIRED */
-    assert_non_null(memmem(goaway, 9 + length, "gRPC is not served", 18));
 }
 
 static void other_protocols_are_closed(void **state)
@@ -256,7 +240,6 @@ int main(void)
         TEST(http1_is_told_to_upgrade),
         TEST(http1_may_come_byte_by_byte),
         TEST(a_large_request_gets_its_answer),
-        TEST(http2_is_told_to_go_away),
         TEST(other_protocols_are_closed),
         TEST(a_client_may_connect_early_and_speak_late),
         TEST(half_an_opening_is_closed_in_time),

@@ -182,24 +182,34 @@ static void tls_1_1_is_refused(void **state)
     assert_int_equal(fixture->harness->metrics.protocol_errors, 1);
 }
 
-static void alpn_chooses_ttrpc(void **state)
+static void assert_alpn(struct fixture *fixture, const char *offered, const char *expected)
 {
-    static const unsigned char offered[] = "\x02h2\x05ttrpc";
-    struct fixture *fixture = *state;
     const unsigned char *chosen = NULL;
     unsigned length = 0;
-    serve(fixture);
-    assert_true(shake_hands(
-        fixture, (struct tls_peer_options){.alpn = offered, .alpn_length = sizeof(offered) - 1}));
+    assert_true(
+        shake_hands(fixture, (struct tls_peer_options){.alpn = (const unsigned char *)offered,
+                                                       .alpn_length = strlen(offered)}));
     SSL_get0_alpn_selected(fixture->harness->ssl, &chosen, &length);
-    assert_int_equal(length, 5);
-    assert_memory_equal(chosen, "ttrpc", 5);
+    assert_int_equal(length, strlen(expected));
+    assert_memory_equal(chosen, expected, length);
+}
+
+static void alpn_chooses_what_is_served(void **state)
+{
+    struct fixture *fixture = *state;
+    serve(fixture);
+    assert_alpn(fixture, "\x08http/1.1\x02h2", "h2");
+    assert_alpn(fixture, "\x05ttrpc\x02h2", "h2");
+    assert_alpn(fixture,
+                "\x03"
+                "foo\x05ttrpc",
+                "ttrpc");
     harness_expect_service(fixture->harness, 1);
 }
 
-static void alpn_without_ttrpc_chooses_nothing(void **state)
+static void alpn_without_them_chooses_nothing(void **state)
 {
-    static const unsigned char offered[] = "\x02h2\x08http/1.1";
+    static const unsigned char offered[] = "\x03h2c\x08http/1.1";
     struct fixture *fixture = *state;
     const unsigned char *chosen = NULL;
     unsigned length = 0;
@@ -390,8 +400,8 @@ int main(void)
         TEST(calls_go_through),
         TEST(tls_1_2_is_served),
         TEST(tls_1_1_is_refused),
-        TEST(alpn_chooses_ttrpc),
-        TEST(alpn_without_ttrpc_chooses_nothing),
+        TEST(alpn_chooses_what_is_served),
+        TEST(alpn_without_them_chooses_nothing),
         TEST(a_client_certificate_is_required_with_a_ca),
         TEST(a_client_of_another_authority_is_refused),
         TEST(plain_bytes_on_a_tls_port_are_closed),
