@@ -11,8 +11,8 @@
 /* Beyond the bytes of a field, as RFC 9113 (6.5.2) counts a header list. */
 #define FIELD_OVERHEAD 32
 
-/* Acknowledgements that a peer may have made us owe it and not read. */
-#define ACKNOWLEDGEMENTS_MAX 200
+/* Acknowledgements that we may owe the peer: more than fit into what is received at a time. */
+#define ACKNOWLEDGEMENTS_MAX 1000
 
 #define FIELDS_MAX 6
 
