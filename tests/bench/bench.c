@@ -4,6 +4,7 @@
  * its own as fast as it is answered.
  *
  *   bench ttrpc SOCKET CONNECTIONS SECONDS    through holdfastd
+ *   bench grpc SOCKET CONNECTIONS SECONDS     the same over gRPC
  *   bench redis SOCKET CONNECTIONS SECONDS    scripts with the same semantics, straight to Redis
  *
  * Prints one line of JSON: pairs (acquire and release), seconds, p50_us and p99_us of a pair.
@@ -167,6 +168,9 @@ static const struct bench_protocol *protocol_named(const char *name)
     if (strcmp(name, "ttrpc") == 0) {
         return &bench_ttrpc;
     }
+    if (strcmp(name, "grpc") == 0) {
+        return &bench_grpc;
+    }
     return strcmp(name, "redis") == 0 ? &bench_redis : NULL;
 }
 
@@ -177,7 +181,7 @@ int main(int argc, char **argv)
     struct bench bench = {.protocol = argc == 5 ? protocol_named(argv[1]) : NULL};
     if (bench.protocol == NULL || connections < 1 || connections > 10000 || seconds < 1 ||
         seconds > 3600) {
-        fprintf(stderr, "Usage: bench ttrpc|redis SOCKET CONNECTIONS SECONDS\n");
+        fprintf(stderr, "Usage: bench ttrpc|grpc|redis SOCKET CONNECTIONS SECONDS\n");
         return EXIT_FAILURE;
     }
     bench.base = event_base_new();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two sides of the comparison have in common. */
+/* What the sides of the comparison have in common. */
 #ifndef HOLDFAST_TESTS_BENCH_H
 #define HOLDFAST_TESTS_BENCH_H
 
@@ -13,11 +13,12 @@
 /* One connection, with at most one request on its way. */
 struct bench_client {
     int fd;
-    uint32_t next_id;                 /* ttRPC's stream id */
+    uint32_t next_id;                 /* of the stream, ttRPC's or HTTP/2's */
     char acquire_sha[BENCH_SHA_SIZE]; /* Redis' names of the two scripts */
     char release_sha[BENCH_SHA_SIZE];
     char key[32];
     uint8_t token[16];
+    bool has_message; /* of an answer over gRPC, whose end is still to come */
     size_t used;
     uint8_t input[4096];
 };
@@ -32,7 +33,12 @@ struct bench_protocol {
 };
 
 extern const struct bench_protocol bench_ttrpc;
+extern const struct bench_protocol bench_grpc;
 extern const struct bench_protocol bench_redis;
+
+/* Take a message of the Locks service, which must tell of success. */
+void bench_take_lease(struct bench_client *client, const uint8_t *bytes, size_t length);
+void bench_check_released(const uint8_t *bytes, size_t length);
 
 /* Requests are far smaller than a socket's buffer, so they leave in one piece. */
 void bench_send(struct bench_client *client, const void *bytes, size_t length);

@@ -58,10 +58,10 @@ static void send_release(struct bench_client *client)
     send_call(client, "Release", &request.base);
 }
 
-static void take_lease(struct bench_client *client, const ProtobufCBinaryData *payload)
+void bench_take_lease(struct bench_client *client, const uint8_t *bytes, size_t length)
 {
     Holdfast__V1__AcquireResponse *response =
-        holdfast__v1__acquire_response__unpack(NULL, payload->len, payload->data);
+        holdfast__v1__acquire_response__unpack(NULL, length, bytes);
     CHECK(response != NULL);
     CHECK(response->result_case == HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_LEASE);
     CHECK(response->lease->token.len == sizeof(client->token));
@@ -69,10 +69,10 @@ static void take_lease(struct bench_client *client, const ProtobufCBinaryData *p
     holdfast__v1__acquire_response__free_unpacked(response, NULL);
 }
 
-static void check_released(const ProtobufCBinaryData *payload)
+void bench_check_released(const uint8_t *bytes, size_t length)
 {
     Holdfast__V1__ReleaseResponse *response =
-        holdfast__v1__release_response__unpack(NULL, payload->len, payload->data);
+        holdfast__v1__release_response__unpack(NULL, length, bytes);
     CHECK(response != NULL);
     CHECK(response->outcome == HOLDFAST__V1__RELEASE_RESPONSE__OUTCOME__OUTCOME_RELEASED);
     holdfast__v1__release_response__free_unpacked(response, NULL);
@@ -95,9 +95,9 @@ static bool take_answer(struct bench_client *client, bool is_release)
     CHECK(response != NULL);
     CHECK(response->status == NULL || response->status->code == 0);
     if (is_release) {
-        check_released(&response->payload);
+        bench_check_released(response->payload.data, response->payload.len);
     } else {
-        take_lease(client, &response->payload);
+        bench_take_lease(client, response->payload.data, response->payload.len);
     }
     ttrpc__response__free_unpacked(response, NULL);
     bench_consume(client, TTRPC_HEADER_SIZE + header.length);

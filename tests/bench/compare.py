@@ -4,7 +4,7 @@
 
     compare.py [--seconds N] [--rounds N]
 
-Each round runs both sides one after the other against a Redis of its own; medians are shown. The
+Each round runs the sides one after the other against a Redis of its own; medians are shown. The
 load, the server and Redis share the processors. Exits 1 only when Holdfast is absurdly slow: the
 figures are for reading.
 """
@@ -51,7 +51,7 @@ def median(runs):
 def compare(directory, connections, seconds, rounds):
     redis = Redis(directory / "redis")
     server = Server(directory / "server", redis)
-    direct, held = [], []
+    direct, held, grpc = [], [], []
     try:
         for _ in range(rounds):
             direct.append(
@@ -59,14 +59,15 @@ def compare(directory, connections, seconds, rounds):
             )
             processes = {"redis": redis.pid, "server": server.pid}
             held.append(measure("ttrpc", server.socket, connections, seconds, processes))
+            grpc.append(measure("grpc", server.socket, connections, seconds, processes))
     finally:
         server.close_clients()
         server.stop()
         redis.close()
-    return median(direct), median(held)
+    return median(direct), median(held), median(grpc)
 
 
-def show(connections, direct, held):
+def show(connections, direct, held, grpc):
     print(f"{connections:4d} connections   {'direct':>10} {'holdfast':>10} {'ratio':>7}")
     for name, unit in (
         ("rate", "pairs/s"), ("p50_us", "p50 us"), ("p99_us", "p99 us"),
@@ -74,7 +75,9 @@ def show(connections, direct, held):
     ):
         ratio = held[name] / direct[name] if direct[name] else float("nan")
         print(f"  {unit:18} {direct[name]:10.1f} {held[name]:10.1f} {ratio:7.2f}")
-    print(f"  {'server CPU us/pair':18} {'':10} {held['server_us']:10.1f}", flush=True)
+    print(f"  {'server CPU us/pair':18} {'':10} {held['server_us']:10.1f}")
+    ratio = grpc["server_us"] / held["server_us"]
+    print(f"  {'the same, gRPC':18} {'':10} {grpc['server_us']:10.1f} {ratio:7.2f}", flush=True)
 
 
 def main():
@@ -86,10 +89,10 @@ def main():
     is_absurd = False
     for connections in CONNECTIONS:
         with tempfile.TemporaryDirectory(prefix="hf-") as name:
-            direct, held = compare(
+            direct, held, grpc = compare(
                 pathlib.Path(name), connections, arguments.seconds, arguments.rounds
             )
-        show(connections, direct, held)
+        show(connections, direct, held, grpc)
         is_absurd = is_absurd or held["rate"] < ABSURD * direct["rate"]
     return 1 if is_absurd else 0
 
