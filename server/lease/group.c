@@ -30,6 +30,7 @@ struct group {
     struct plan *plan;   /* NULL: none is needed */
     const struct lease *concerned;
     bool is_granted;
+    bool is_at_risk; /* granted, and the owner knows that one of its leases is */
 };
 
 static size_t count_of(const struct group *group)
@@ -120,7 +121,7 @@ static void refuse_for_problem(struct group *group, const struct keeper_problem 
     refuse(group, &result, problem, now_us);
 }
 
-/* Asks for the next lock of several. */
+/* Asks for the next lock of several. How long they may be held counts from when all are. */
 static bool ask_next(struct group *group, struct keeper_problem *problem, int64_t now_us)
 {
     struct plan *plan = group->plan;
@@ -129,22 +130,78 @@ static bool ask_next(struct group *group, struct keeper_problem *problem, int64_
     ask.key = plan->names[next].key;
     ask.key_length = plan->names[next].key_length;
     ask.token = &plan->token;
+    ask.max_hold_ms = 0;
     plan->asked++;
     plan->leases[next] = keeper_acquire(group->keeper, &ask, &group->holder, problem, now_us);
     return plan->leases[next] != NULL;
 }
 
-static void on_granted(struct group *group, const struct lease_report *report, int64_t now_us)
+/* Whether one of its leases is at risk, or over though nobody has said so yet. */
+static bool is_in_danger(const struct group *group, int64_t now_us)
 {
-    struct keeper_problem problem;
-    if (group->plan != NULL && group->plan->asked < group->plan->count) {
-        if (!ask_next(group, &problem, now_us)) {
-            refuse_for_problem(group, &problem, now_us);
+    for (size_t i = 0; i < count_of(group); i++) {
+        const struct lease *lease = lease_at(group, i);
+        if (lease->tenure->is_at_risk || !lease_is_valid(lease, now_us)) {
+            return true;
         }
+    }
+    return false;
+}
+
+/* Nobody shall be granted what may be lost at once: a RENEWED or LOST that is near comes first. */
+static void grant(struct group *group, int64_t now_us)
+{
+    const struct lease_report report = {.event = LEASE_EVENT_GRANTED};
+    struct plan *plan = group->plan;
+    if (is_in_danger(group, now_us)) {
         return;
     }
+    for (size_t i = 0; plan != NULL && i < plan->count; i++) {
+        lease_bound_hold(plan->leases[i], plan->ask.max_hold_ms, now_us);
+    }
     group->is_granted = true;
-    tell(group, report, now_us);
+    tell(group, &report, now_us);
+}
+
+static void on_granted(struct group *group, int64_t now_us)
+{
+    struct keeper_problem problem;
+    if (group->plan == NULL || group->plan->asked == group->plan->count) {
+        grant(group, now_us);
+    } else if (!ask_next(group, &problem, now_us)) {
+        refuse_for_problem(group, &problem, now_us);
+    }
+}
+
+static void on_at_risk(struct group *group, const struct lease_report *report, int64_t now_us)
+{
+    if (group->is_granted && !group->is_at_risk) {
+        group->is_at_risk = true;
+        tell(group, report, now_us);
+    }
+}
+
+static bool has_all(const struct group *group)
+{
+    for (size_t i = 0; i < count_of(group); i++) {
+        const struct lease *lease = lease_at(group, i);
+        if (lease == NULL || lease_state(lease) != LEASE_HELD) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_renewed(struct group *group, const struct lease_report *report, int64_t now_us)
+{
+    if (!group->is_granted) {
+        if (has_all(group)) {
+            grant(group, now_us);
+        }
+    } else if (group->is_at_risk && !is_in_danger(group, now_us)) {
+        group->is_at_risk = false;
+        tell(group, report, now_us);
+    }
 }
 
 static void on_lost(struct group *group, const struct lease_report *report, int64_t now_us)
@@ -188,7 +245,7 @@ static void on_event(struct lease_holder *holder, struct lease *lease,
     group->concerned = lease;
     switch (report->event) {
     case LEASE_EVENT_GRANTED:
-        on_granted(group, report, now_us);
+        on_granted(group, now_us);
         break;
     case LEASE_EVENT_REFUSED:
         forget(group, lease);
@@ -206,9 +263,13 @@ static void on_event(struct lease_holder *holder, struct lease *lease,
         forget(group, lease);
         on_given_back(group, report, now_us);
         break;
-    case LEASE_EVENT_QUEUED:
     case LEASE_EVENT_AT_RISK:
+        on_at_risk(group, report, now_us);
+        break;
     case LEASE_EVENT_RENEWED:
+        on_renewed(group, report, now_us);
+        break;
+    case LEASE_EVENT_QUEUED:
         tell(group, report, now_us);
         break;
     }

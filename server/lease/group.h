@@ -24,8 +24,9 @@ struct group_name {
     size_t key_length;
 };
 
-/* Who a group reports to, as lease_holder for one lease. QUEUED and REFUSED (BUSY) concern the lock
- * that group_concerned tells during the callback. */
+/* Who a group reports to, as lease_holder for one lease. It is granted when all of its leases are
+ * held and none is at risk; then it is at risk as long as one of them is. QUEUED and REFUSED (BUSY)
+ * concern the lock that group_concerned tells during the callback. */
 struct group_holder {
     void (*on_event)(struct group_holder *holder, struct group *group,
                      const struct lease_report *report, int64_t now_us);

@@ -90,6 +90,9 @@ void keeper_dismiss(struct keeper *keeper);
 struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
                            struct lease_holder *holder, enum store_verb verb, int64_t now_us);
 
+/* Whether it asks along with other readers before it in the queue. */
+bool lease_is_reader(const struct lease *lease);
+
 /* Frees the lease without a word to the store. Its tenure must have let go of it. */
 void lease_destroy(struct lease *lease);
 
@@ -100,6 +103,9 @@ void lease_refuse(struct lease *lease, const struct store_result *result, int64_
 void lease_lose(struct lease *lease, enum lease_loss loss, int64_t now_us);
 void lease_tell_released(struct lease *lease, int64_t now_us);
 void lease_tell(struct lease *lease, const struct lease_report *report, int64_t now_us);
+
+/* Counts max_hold_ms from now on, of a lease that is held. */
+void lease_bound_hold(struct lease *lease, uint32_t max_hold_ms, int64_t now_us);
 
 /* Takes over the label and value that a resumed lease has in the store. */
 void lease_take_texts(struct lease *lease, const struct store_holder *holder);

@@ -59,6 +59,11 @@ static void note(const struct lease *lease, enum move move)
               LOG_INTEGER("fence", lease->fence));
 }
 
+bool lease_is_reader(const struct lease *lease)
+{
+    return lease->mode == STORE_SHARED && lease->limit == 0 && !lease->is_detached;
+}
+
 static bool is_held(const struct lease *lease)
 {
     return lease->state == LEASE_HELD || lease->state == LEASE_ORPHANED;
@@ -120,6 +125,14 @@ static void set_hold_bound(struct lease *lease, int64_t now_us)
     if (lease->max_hold_ms > 0) {
         lease->hold_until_us = now_us + lease->max_hold_ms * CLOCK_US_PER_MS;
     }
+}
+
+void lease_bound_hold(struct lease *lease, uint32_t max_hold_ms, int64_t now_us)
+{
+    CHECK(lease->state == LEASE_HELD);
+    lease->max_hold_ms = max_hold_ms;
+    set_hold_bound(lease, now_us);
+    arm(lease);
 }
 
 /* Kept for a while for its owner to come back. */

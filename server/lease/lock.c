@@ -50,18 +50,14 @@ void lock_post(struct keeper *keeper, struct lock *lock)
     wheel_set(keeper->wheel, &keeper->due_timer, KEEPER_AT_ONCE_US);
 }
 
-static bool is_reader(const struct lease *lease)
-{
-    return lease->mode == STORE_SHARED && lease->limit == 0 && !lease->is_detached;
-}
-
 /* Readers behind one that asks need not wait for its answer. Those that asked out of turn and were
  * refused wait until somebody before them is served. */
 static void ask_for_followers(struct lock *lock, struct lease *first, bool again, int64_t now_us)
 {
     size_t left = FOLLOWERS_MAX;
     struct lease *lease = TAILQ_NEXT(first, waiting);
-    for (; lease != NULL && is_reader(lease) && left > 0; lease = TAILQ_NEXT(lease, waiting)) {
+    for (; lease != NULL && lease_is_reader(lease) && left > 0;
+         lease = TAILQ_NEXT(lease, waiting)) {
         left--;
         if (lease->tenure == NULL && (again || !lease->was_refused)) {
             tenure_create(lock, lease, STORE_ACQUIRE, false, now_us);
@@ -79,7 +75,7 @@ void lock_ask(struct lock *lock, int64_t now_us)
     if (is_new) {
         tenure_create(lock, first, STORE_ACQUIRE, true, now_us);
     }
-    if (is_reader(first) && first->tenure->state == TENURE_ASKING) {
+    if (lease_is_reader(first) && first->tenure->state == TENURE_ASKING) {
         ask_for_followers(lock, first, is_new, now_us);
     }
 }

@@ -37,6 +37,7 @@ struct wait {
     const struct lease *lease; /* NULL: behind all of them */
     enum store_mode mode;
     uint32_t limit;
+    bool is_detached;
 };
 
 static bool search_wait(struct search *search, const struct wait *wait);
@@ -49,7 +50,11 @@ static bool search_party(struct search *search, struct lease_party *party)
     }
     party->visit = search->visit;
     LIST_FOREACH (lease, &party->waits, wait) {
-        const struct wait wait = {lease->lock, lease, lease->mode, lease->limit};
+        const struct wait wait = {.lock = lease->lock,
+                                  .lease = lease,
+                                  .mode = lease->mode,
+                                  .limit = lease->limit,
+                                  .is_detached = lease->is_detached};
         if (search_wait(search, &wait)) {
             return true;
         }
@@ -77,10 +82,16 @@ static bool search_blocker(struct search *search, const struct wait *wait,
     return is_found;
 }
 
-/* Readers do not wait for readers. */
-static bool blocks(const struct wait *wait, const struct lease *lease)
+/* Readers do not wait for readers that have the lock, whatever limit these asked for. */
+static bool keeps_out(const struct wait *wait, const struct lease *holder)
 {
-    return wait->mode == STORE_EXCLUSIVE || lease->mode == STORE_EXCLUSIVE || wait->limit > 0;
+    return wait->mode == STORE_EXCLUSIVE || holder->mode == STORE_EXCLUSIVE || wait->limit > 0;
+}
+
+/* Nor for those before them in the queue, as long as both ask along with the first one there. */
+static bool goes_before(const struct wait *wait, const struct lease *waiter)
+{
+    return keeps_out(wait, waiter) || wait->is_detached || !lease_is_reader(waiter);
 }
 
 static bool search_wait(struct search *search, const struct wait *wait)
@@ -89,7 +100,7 @@ static bool search_wait(struct search *search, const struct wait *wait)
     const struct lease *lease = NULL;
     LIST_FOREACH (tenure, &wait->lock->tenures, link) {
         lease = tenure->lease;
-        if (lease != NULL && tenure_is_held(tenure) && blocks(wait, lease) &&
+        if (lease != NULL && tenure_is_held(tenure) && keeps_out(wait, lease) &&
             search_blocker(search, wait, lease, true)) {
             return true;
         }
@@ -101,7 +112,7 @@ static bool search_wait(struct search *search, const struct wait *wait)
         if (lease == wait->lease || search->leases_left == 0) {
             break;
         }
-        if (blocks(wait, lease) && search_blocker(search, wait, lease, false)) {
+        if (goes_before(wait, lease) && search_blocker(search, wait, lease, false)) {
             return true;
         }
     }
@@ -161,7 +172,8 @@ bool party_would_deadlock(struct lease_party *party, const struct lock *lock,
         return false; /* nobody can wait for it */
     }
     struct search search = {.origin = party, .visit = ++visits, .leases_left = LEASES_MAX};
-    const struct wait wait = {.lock = lock, .mode = ask->mode, .limit = ask->limit};
+    const struct wait wait = {
+        .lock = lock, .mode = ask->mode, .limit = ask->limit, .is_detached = ask->is_detached};
     if (!search_wait(&search, &wait)) {
         return false;
     }

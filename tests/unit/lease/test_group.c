@@ -44,7 +44,8 @@ static void on_event(struct group_holder *holder, struct group *group,
                    report->event == LEASE_EVENT_RELEASED;
 }
 
-static struct group *ask_for(struct fixture *fixture, struct owner *owner, size_t count)
+static struct group *ask_bounded(struct fixture *fixture, struct owner *owner, size_t count,
+                                 uint32_t max_hold_ms)
 {
     static const struct group_name names[] = {{"c", 1}, {"a", 1}, {"b", 1}};
     struct lease_ask ask = fixture_ask();
@@ -53,10 +54,16 @@ static struct group *ask_for(struct fixture *fixture, struct owner *owner, size_
     ask.wait_until_us = 0;
     ask.label = "me";
     ask.label_length = 2;
+    ask.max_hold_ms = max_hold_ms;
     struct group *group = group_acquire(fixture->keeper, names, count, &ask, &owner->holder,
                                         &problem, fixture->now_us);
     assert_non_null(group);
     return group;
+}
+
+static struct group *ask_for(struct fixture *fixture, struct owner *owner, size_t count)
+{
+    return ask_bounded(fixture, owner, count, 0);
 }
 
 static void assert_asks_for(struct fixture *fixture, char name)
@@ -128,6 +135,77 @@ static void test_one_lost_is_all_lost(void **state)
     release_all(fixture, 2);
 }
 
+static void test_a_risk_is_no_news_before_the_grant(void **state)
+{
+    struct fixture *fixture = *state;
+    struct owner owner;
+    struct group *group = ask_for(fixture, &owner, 2);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    fixture_pass(fixture, 2 * S + 2 * CLOCK_US_PER_MS);
+    fixture_answer(fixture, fixture_op(fixture, STORE_ACQUIRE), STORE_OK, 0);
+    assert_int_equal(owner.count, 0);
+    assert_false(group_is_granted(group));
+    fixture_answer(fixture, fixture_op(fixture, STORE_RENEW), STORE_OK, 0);
+    assert_int_equal(owner.count, 1);
+    assert_int_equal(owner.last.event, LEASE_EVENT_GRANTED);
+    assert_true(group_is_valid(group, fixture->now_us));
+    group_release(group, fixture->now_us);
+    release_all(fixture, 2);
+}
+
+static void test_what_ran_out_meanwhile_is_not_granted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct owner owner;
+    (void)ask_for(fixture, &owner, 2);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    fixture->now_us += 3 * S; /* no timer has run */
+    fixture_answer(fixture, fixture_op(fixture, STORE_ACQUIRE), STORE_OK, 0);
+    assert_int_equal(owner.count, 0);
+    fixture_turn(fixture);
+    assert_int_equal(owner.last.event, LEASE_EVENT_REFUSED);
+    assert_int_equal(owner.code, STORE_UNAVAILABLE);
+    release_all(fixture, 2);
+}
+
+static void test_a_group_is_at_risk_as_long_as_one_of_it_is(void **state)
+{
+    struct fixture *fixture = *state;
+    struct owner owner;
+    struct group *group = hold_three(fixture, &owner);
+    fixture_pass(fixture, 2 * S + 2 * CLOCK_US_PER_MS);
+    assert_int_equal(owner.count, 2);
+    assert_int_equal(owner.last.event, LEASE_EVENT_AT_RISK);
+    for (size_t left = 3; left > 0; left--) {
+        assert_int_equal(owner.count, 2);
+        fixture_answer(fixture, TAILQ_FIRST(&fixture->ops), STORE_OK, 0);
+    }
+    assert_int_equal(owner.count, 3);
+    assert_int_equal(owner.last.event, LEASE_EVENT_RENEWED);
+    group_release(group, fixture->now_us);
+    release_all(fixture, 3);
+}
+
+static void test_max_hold_counts_from_when_all_are_held(void **state)
+{
+    struct fixture *fixture = *state;
+    struct owner owner;
+    struct group *group = ask_bounded(fixture, &owner, 2, 800);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    fixture_pass(fixture, 900 * CLOCK_US_PER_MS);
+    assert_int_equal(owner.count, 0);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    assert_int_equal(owner.last.event, LEASE_EVENT_GRANTED);
+    assert_int_equal(group_deadline_us(group), fixture->now_us + 800 * CLOCK_US_PER_MS);
+    fixture_pass(fixture, 790 * CLOCK_US_PER_MS);
+    assert_int_equal(owner.count, 1);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    fixture_pass(fixture, 11 * CLOCK_US_PER_MS);
+    assert_int_equal(owner.last.event, LEASE_EVENT_LOST);
+    assert_int_equal(owner.last.loss, LEASE_LOSS_MAX_HOLD);
+    release_all(fixture, 2);
+}
+
 static void test_revoking_gives_everything_up(void **state)
 {
     struct fixture *fixture = *state;
@@ -181,16 +259,35 @@ struct task {
     struct lease *leases[2];
 };
 
-static struct lease *take(struct fixture *fixture, struct task *task, size_t slot, const char *key,
-                          struct keeper_problem *problem)
+static struct lease *take_as(struct fixture *fixture, struct task *task, size_t slot,
+                             struct lease_ask ask, struct keeper_problem *problem)
 {
-    struct lease_ask ask = fixture_ask();
-    ask.key = key;
     ask.party = &task->party;
     fixture_recorder_init(&task->recorders[slot]);
     task->leases[slot] = keeper_acquire(fixture->keeper, &ask, &task->recorders[slot].holder,
                                         problem, fixture->now_us);
     return task->leases[slot];
+}
+
+static struct lease *take(struct fixture *fixture, struct task *task, size_t slot, const char *key,
+                          struct keeper_problem *problem)
+{
+    struct lease_ask ask = fixture_ask();
+    ask.key = key;
+    return take_as(fixture, task, slot, ask, problem);
+}
+
+static struct lease *share(struct fixture *fixture, struct task *task, size_t slot, const char *key,
+                           uint32_t limit)
+{
+    struct lease_ask ask = fixture_ask();
+    struct keeper_problem problem;
+    ask.key = key;
+    ask.mode = STORE_SHARED;
+    ask.limit = limit;
+    struct lease *lease = take_as(fixture, task, slot, ask, &problem);
+    assert_non_null(lease);
+    return lease;
 }
 
 static void drop(struct fixture *fixture, struct task *task)
@@ -221,6 +318,30 @@ static void test_a_circle_of_three_is_refused_and_spelled_out(void **state)
                         "waiting would never end: six would wait for a, held by one, which waits "
                         "for b, held by two, which waits for c, held by six");
     assert_int_equal(fixture->metrics.deadlocks_found, 1);
+    for (size_t i = 0; i < 3; i++) {
+        drop(fixture, &tasks[i]);
+    }
+}
+
+/* A reader that has the lock is no reason to wait, but one that waits for a permit is. */
+static void test_a_reader_waits_behind_one_with_a_limit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keeper_problem problem;
+    struct task tasks[3] = {0};
+    for (size_t i = 0; i < 3; i++) {
+        party_init(&tasks[i].party, &"one\0two\0six"[4 * i]);
+    }
+    (void)share(fixture, &tasks[0], 0, "a", 0);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    assert_non_null(take(fixture, &tasks[1], 0, "b", &problem));
+    fixture_answer(fixture, fixture_op(fixture, STORE_ACQUIRE), STORE_OK, 0);
+    (void)share(fixture, &tasks[2], 0, "a", 1);
+    (void)share(fixture, &tasks[1], 1, "a", 0);
+    assert_null(take(fixture, &tasks[0], 1, "b", &problem));
+    assert_string_equal(problem.text,
+                        "waiting would never end: one would wait for b, held by two, which waits "
+                        "for a, for which waits before it six, which waits for a, held by one");
     for (size_t i = 0; i < 3; i++) {
         drop(fixture, &tasks[i]);
     }
@@ -313,10 +434,15 @@ int main(void)
         TEST(test_locks_are_taken_in_order_and_given_back_together),
         TEST(test_all_or_none),
         TEST(test_one_lost_is_all_lost),
+        TEST(test_a_risk_is_no_news_before_the_grant),
+        TEST(test_what_ran_out_meanwhile_is_not_granted),
+        TEST(test_a_group_is_at_risk_as_long_as_one_of_it_is),
+        TEST(test_max_hold_counts_from_when_all_are_held),
         TEST(test_revoking_gives_everything_up),
         TEST(test_revoking_while_asking_leaves_nothing),
         TEST(test_resuming_a_lease_that_is_here),
         TEST(test_a_circle_of_three_is_refused_and_spelled_out),
+        TEST(test_a_reader_waits_behind_one_with_a_limit),
         TEST(test_waiting_for_oneself_is_ones_own_affair),
         TEST(test_a_watch_tells_what_differs),
         TEST(test_two_watches_share_their_looks),
