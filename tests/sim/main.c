@@ -87,6 +87,8 @@ int main(int count, char **arguments)
     uint64_t losses = 0;
     uint64_t handed_on = 0;
     uint64_t passed_on = 0;
+    uint64_t bundles = 0;
+    uint64_t circles = 0;
     uint64_t ran = 0;
     int failures = 0;
     const int failures_max = options.expects_violation ? 1 : FAILURES_MAX;
@@ -101,12 +103,15 @@ int main(int count, char **arguments)
         }
         grants += world.checker.grants;
         losses += world.checker.losses;
+        bundles += world.checker.bundles;
+        circles += world.checker.circles;
         handed_on += world_handed_on(&world);
         passed_on += world.redis.passes;
         world_release(&world);
     }
     printf("%" PRIu64 " seeds, %" PRIu64 " grants (%" PRIu64 " handed on, %" PRIu64
-           " passed on), %" PRIu64 " losses, %d failed\n",
-           ran, grants, handed_on, passed_on, losses, failures);
+           " passed on), %" PRIu64 " losses, %" PRIu64 " bundles, %" PRIu64
+           " circles refused, %d failed\n",
+           ran, grants, handed_on, passed_on, losses, bundles, circles, failures);
     return (failures > 0) == options.expects_violation ? 0 : 1;
 }

@@ -38,14 +38,18 @@ static void check_lease(struct client *client)
 {
     struct world *world = client->world;
     const int64_t now_us = sidecar_now_us(client->sidecar);
-    const int64_t deadline_us = lease_deadline_us(client->lease);
+    const struct lease *lease = client_lease(client);
+    if (lease == NULL) {
+        return; /* it was a violation to take it away */
+    }
+    const int64_t deadline_us = lease_deadline_us(lease);
     if (client->deadline_us != 0 && deadline_us > client->deadline_us &&
         now_us >= client->deadline_us) {
         world_violation(world, "client %u: the lease on lock %zu came back to life", client->number,
                         client->lock);
     }
     client->deadline_us = deadline_us;
-    if (lease_fence(client->lease) != client->fence) {
+    if (lease_fence(lease) != client->fence) {
         world_violation(world, "client %u: lock %zu has another fence now", client->number,
                         client->lock);
     }
@@ -95,7 +99,7 @@ static void check_holders(struct world *world)
     const struct client *valid[REDIS_LOCKS] = {NULL};
     struct client *client;
     LIST_FOREACH (client, &world->holding, holding) {
-        if (client->state == CLIENT_HOLDING && client->kind == CLIENT_LEASE) {
+        if (client->state == CLIENT_HOLDING && client_is_bound(client)) {
             check_lease(client);
         }
         if (!client_is_valid(client)) {
@@ -137,6 +141,7 @@ void checker_step(struct world *world)
     for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
         check_left_behind(world, lock);
     }
+    checker_step_bundles(world);
     for (size_t i = 0; i < world->sidecar_count; i++) {
         const struct sidecar *sidecar = world->sidecars[i];
         if (sidecar->metrics.leases_now != keeper_count(sidecar->keeper)) {
@@ -167,6 +172,11 @@ void checker_excuse(struct world *world, size_t lock)
         const int64_t end_us = world->now_us + (ttl_ms + ttl_ms / 100) * WORLD_MS;
         *until_us = *until_us < end_us ? end_us : *until_us;
     }
+}
+
+void checker_displaced(struct world *world, size_t lock, uint64_t fence)
+{
+    world->checker.displaced[lock] = fence;
 }
 
 static void check_memory(struct world *world, const struct sidecar *sidecar)
@@ -211,6 +221,9 @@ void checker_settled(struct world *world)
     LIST_FOREACH (client, &world->clients, link) {
         world_violation(world, "client %u never heard the end, in state %d", client->number,
                         (int)client->state);
+    }
+    if (!LIST_EMPTY(&world->connections)) {
+        world_violation(world, "%s is still there", LIST_FIRST(&world->connections)->name);
     }
     for (size_t i = 0; i < world->sidecar_count; i++) {
         check_memory(world, world->sidecars[i]);

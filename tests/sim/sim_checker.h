@@ -12,9 +12,16 @@
  *   - a lease past its deadline never comes back to life, and none is called lost that is not,
  *   - without faults a held lease is renewed on time, and no lock is free while somebody waits,
  *   - once a sidecar has settled everything, the store holds nothing for clients that it gave up,
- *   - the count of leases is what the metrics say.
+ *   - the count of leases is what the metrics say,
+ *   - of a bundle of locks all are held when it is granted, and none is left when it is not, or no
+ *     more; it is refused while it waits only where one of its locks was lost, by a limit, or in
+ *     order not to close a circle,
+ *   - an ask that is refused for closing a circle of connections would have closed the one that it
+ *     is told, and where a sidecar looks for circles, none stands.
  *
- * An operator's DEL excuses its lock for the ttl of the leases that it hit.
+ * An operator's DEL excuses its lock for the ttl of the leases that it hit. Where a stale replica
+ * shows an earlier holder, a later one cannot have its lock re-created; it hears LOST, but not
+ * while it is away.
  */
 #ifndef SIM_CHECKER_H
 #define SIM_CHECKER_H
@@ -25,6 +32,7 @@
 
 #include <stdint.h>
 
+struct bundle;
 struct client;
 struct world;
 
@@ -32,8 +40,11 @@ struct sim_checker {
     uint64_t last_fence[REDIS_LOCKS];     /* the highest told */
     uint64_t last_exclusive[REDIS_LOCKS]; /* the highest of an EXCLUSIVE lease */
     int64_t excused_until_us[REDIS_LOCKS];
-    uint64_t grants; /* told to clients */
+    uint64_t displaced[REDIS_LOCKS]; /* grants up to this fence may have been lost that way */
+    uint64_t grants;                 /* told to clients */
     uint64_t losses;
+    uint64_t bundles; /* granted, of more than one lock */
+    uint64_t circles; /* refused */
     struct {
         uint64_t fence; /* when looked at last, */
         bool is_idle;   /* and whether it was free then */
@@ -58,11 +69,22 @@ void checker_refused(struct world *world, const struct client *client,
 void checker_at_risk(struct world *world, const struct client *client);
 void checker_lost(struct world *world, const struct client *client, enum lease_loss loss);
 
+/* A bundle was granted, lost when it was already given back, or refused; or it has ended in
+ * whatever way, or been dropped. */
+void checker_bundle_granted(const struct bundle *bundle);
+void checker_bundle_lost(const struct bundle *bundle, enum lease_loss loss);
+void checker_bundle_refused(const struct bundle *bundle, const struct lease_report *report);
+void checker_bundle_ended(const struct bundle *bundle);
+
 /* Another program took the lock. */
 void checker_foreign(struct world *world, size_t lock);
 
 /* An operator deletes what is at the lock now. */
 void checker_excuse(struct world *world, size_t lock);
+
+/* A stale replica shows another holder at the lock than whoever was granted it with a fence up to
+ * this one. */
+void checker_displaced(struct world *world, size_t lock, uint64_t fence);
 
 /* Everything must be settled: all clients answered, nothing left in memory or in the store. */
 void checker_settled(struct world *world);

@@ -38,7 +38,7 @@ static void check_told(struct world *world, const struct client *granted)
     const struct client *other;
     LIST_FOREACH (other, &world->holding, holding) {
         const bool is_holder = other != granted && other->lock == granted->lock &&
-                               other->kind == CLIENT_LEASE && other->state == CLIENT_HOLDING;
+                               client_is_bound(other) && other->state == CLIENT_HOLDING;
         if (is_holder && other->fence == granted->fence) {
             world_violation(world, "clients %u and %u have the same fence", granted->number,
                             other->number);
@@ -126,7 +126,7 @@ void checker_at_risk(struct world *world, const struct client *client)
     }
 }
 
-static bool is_still_held(struct world *world, const struct client *client)
+bool checker_is_still_held(struct world *world, const struct client *client)
 {
     const struct redis_hold *hold =
         sim_redis_find_token(&world->redis, client->lock, &client->token);
@@ -154,7 +154,7 @@ void checker_lost(struct world *world, const struct client *client, enum lease_l
         world_violation(world, "client %u: lock %zu expired too early", client->number,
                         client->lock);
     }
-    if (loss == LEASE_LOSS_TAKEN && is_still_held(world, client)) {
+    if (loss == LEASE_LOSS_TAKEN && checker_is_still_held(world, client)) {
         world_violation(world, "client %u: lock %zu was not taken", client->number, client->lock);
     }
 }
@@ -188,18 +188,21 @@ static int64_t idle_since_us(struct world *world, size_t lock)
 void checker_patrol(struct world *world)
 {
     int64_t since_us[REDIS_LOCKS];
+    checker_patrol_circles(world);
     for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
         since_us[lock] = idle_since_us(world, lock);
     }
     const bool is_calm = world->is_calm && world->now_us > world->calm_since_us + CHECKER_CALM_US;
     const struct client *client;
     LIST_FOREACH (client, &world->clients, link) {
-        if (client->state != CLIENT_ASKING || client->lease == NULL || client->wait_us == 0) {
+        if (client->state != CLIENT_ASKING || client_lease(client) == NULL ||
+            client->wait_us == 0) {
             continue;
         }
         check_patience(world, client);
         const int64_t idle_us = since_us[client->lock];
-        if (is_calm && idle_us < world->now_us - IDLE_US &&
+        const bool is_excused = checker_is_excused(world, client->lock);
+        if (is_calm && !is_excused && idle_us < world->now_us - IDLE_US &&
             client->asked_us < world->now_us - IDLE_US) {
             world_violation(world, "client %u waits for lock %zu, which is free", client->number,
                             client->lock);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim_client.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -8,6 +9,9 @@
 #include "base/memory.h"
 #include "sim_client_internal.h"
 #include "sim_world.h"
+
+/* Where connections hold one lock and wait for another, crowds would only wait behind them. */
+#define PRESENT_MAX 60
 
 static int64_t random_ttl_ms(struct world *world, enum client_kind kind)
 {
@@ -44,20 +48,28 @@ static void draw_token(struct client *client)
     }
 }
 
-static struct client *create(struct world *world, enum client_kind kind, size_t lock)
+static struct client *create_bare(struct world *world, enum client_kind kind, size_t lock)
 {
     struct client *client = memory_alloc(sizeof(*client));
     client->world = world;
     client->number = (unsigned)++world->client_count;
+    world->present++;
     client->kind = kind;
     client->state = CLIENT_ASKING;
     client->lock = lock;
-    client->ttl_ms = random_ttl_ms(world, kind);
     client->mode = STORE_EXCLUSIVE;
     client->holder.on_event = client_on_event;
-    party_init(&client->party, "client");
-    draw_token(client);
+    (void)snprintf(client->name, sizeof(client->name), "client-%u", client->number);
+    party_init(&client->party, client->name);
     LIST_INSERT_HEAD(&world->clients, client, link);
+    return client;
+}
+
+static struct client *create(struct world *world, enum client_kind kind, size_t lock)
+{
+    struct client *client = create_bare(world, kind, lock);
+    client->ttl_ms = random_ttl_ms(world, kind);
+    draw_token(client);
     return client;
 }
 
@@ -100,6 +112,7 @@ void client_finish(struct client *client)
     CHECK(client->errand == NULL);
     client->lease = NULL;
     client_change_state(client, CLIENT_DONE);
+    client->world->present--;
     LIST_REMOVE(client, link);
     LIST_INSERT_HEAD(&client->world->gone, client, link);
 }
@@ -112,6 +125,14 @@ static size_t random_lock(struct world *world)
 
 void client_create(struct world *world)
 {
+    const bool is_calling = world->connection_permille > 0;
+    if (is_calling && world->present >= PRESENT_MAX) {
+        return;
+    }
+    if (is_calling && sim_random_chance(&world->random, world->connection_permille)) {
+        connection_create(world);
+        return;
+    }
     const size_t lock = random_lock(world);
     const int64_t choice = sim_random_between(&world->random, 0, 99);
     if (choice >= 95) {
@@ -133,12 +154,26 @@ void client_create_probe(struct world *world, struct sidecar *sidecar, size_t lo
     client_start_lease(client, 0);
 }
 
+struct client *client_create_member(struct sidecar *sidecar, size_t lock)
+{
+    struct client *client = create_bare(sidecar->world, CLIENT_MEMBER, lock);
+    client->sidecar = sidecar;
+    client->asked = CLIENT_NOT_ASKED;
+    return client;
+}
+
+void client_note_asked(struct client *client)
+{
+    client->asked = ++client->world->asked;
+    client->asked_us = client->world->now_us;
+}
+
 void client_end_all(struct world *world, struct sidecar *sidecar)
 {
     struct client *next;
     for (struct client *client = LIST_FIRST(&world->clients); client != NULL; client = next) {
         next = LIST_NEXT(client, link);
-        if (client->sidecar != sidecar) {
+        if (client->sidecar != sidecar || client->kind == CLIENT_MEMBER) {
             continue;
         }
         if (client->errand != NULL) {
@@ -149,20 +184,34 @@ void client_end_all(struct world *world, struct sidecar *sidecar)
     }
 }
 
+const struct lease *client_lease(const struct client *client)
+{
+    return client->kind == CLIENT_MEMBER ? bundle_lease(client->bundle, client->bundle_index)
+                                         : client->lease;
+}
+
+bool client_is_bound(const struct client *client)
+{
+    return client->kind == CLIENT_LEASE || client->kind == CLIENT_MEMBER;
+}
+
 bool client_is_valid(const struct client *client)
 {
     if (!may_believe(client->state)) {
         return false;
     }
-    if (client->kind == CLIENT_LEASE && client->state == CLIENT_HOLDING) {
-        return lease_is_valid(client->lease, sidecar_now_us(client->sidecar));
+    if (client_is_bound(client) && client->state == CLIENT_HOLDING) {
+        const struct lease *lease = client_lease(client);
+        return lease != NULL && lease_is_valid(lease, sidecar_now_us(client->sidecar));
     }
-    return client->world->now_us < client->believed_until_us;
+    const bool is_displaced = client->kind == CLIENT_LEASE &&
+                              client->fence <= client->world->checker.displaced[client->lock];
+    return !is_displaced && client->world->now_us < client->believed_until_us;
 }
 
 bool client_is_waiting(const struct client *client)
 {
-    return client->state == CLIENT_ASKING && client->lease != NULL && client->wait_us != 0 &&
+    return client->state == CLIENT_ASKING && client_lease(client) != NULL && client->wait_us != 0 &&
            sidecar_now_us(client->sidecar) < client->wait_until_us;
 }
 

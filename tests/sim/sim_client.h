@@ -14,9 +14,12 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+struct bundle;
 struct sidecar;
 struct world;
 struct client;
+
+#define CLIENT_NAME 24
 
 LIST_HEAD(client_list, client);
 
@@ -24,7 +27,10 @@ enum client_kind {
     CLIENT_LEASE,    /* a lease bound to a connection */
     CLIENT_DETACHED, /* a detached lease, through any sidecar */
     CLIENT_INSPECT,
+    CLIENT_MEMBER, /* a lease in a bundle of its connection */
 };
+
+#define CLIENT_NOT_ASKED UINT64_MAX /* MEMBER: its turn has not come */
 
 enum client_state {
     CLIENT_ASKING,
@@ -66,6 +72,7 @@ struct client {
     struct lease_holder holder; /* what its lease reports to */
     struct lease *lease;        /* NULL when it must not be used any more */
     struct lease_party party;
+    char name[CLIENT_NAME]; /* the party's */
     bool is_at_risk;
     int64_t deadline_us; /* as last seen by the checker, by the sidecar's clock */
 
@@ -73,6 +80,9 @@ struct client {
     uint64_t errands;      /* counts them */
     bool may_be_retried;   /* DETACHED */
     int tries;
+
+    const struct bundle *bundle; /* MEMBER: what it belongs to */
+    size_t bundle_index;
 };
 
 /* A new client with a random wish. */
@@ -81,8 +91,20 @@ void client_create(struct world *world);
 /* A client that tries to take `lock` through `sidecar` when nothing is in its way. */
 void client_create_probe(struct world *world, struct sidecar *sidecar, size_t lock);
 
+/* One lock of a bundle, for the caller to complete. */
+struct client *client_create_member(struct sidecar *sidecar, size_t lock);
+
+/* A member is asked for just now. */
+void client_note_asked(struct client *client);
+
 /* The sidecar was killed: its clients see their connections close. */
 void client_end_all(struct world *world, struct sidecar *sidecar);
+
+/* Its lease, or NULL. */
+const struct lease *client_lease(const struct client *client);
+
+/* Whether its lease is bound to a connection. */
+bool client_is_bound(const struct client *client);
 
 /* Whether it believes to hold its lock, by the deadline it was told. */
 bool client_is_valid(const struct client *client);

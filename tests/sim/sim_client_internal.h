@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of a client, for its own files. */
+/* The parts of a client, for its own files and bundles. */
 #ifndef SIM_CLIENT_INTERNAL_H
 #define SIM_CLIENT_INTERNAL_H
 

@@ -193,8 +193,8 @@ static void ask(struct client *client)
     if (patience_us != CLOCK_NEVER && client->wait_us == 0) {
         ask.deadline_us = now_us + patience_us;
     }
-    client->asked = ++world->asked;
-    client->asked_us = world->now_us;
+    connection_look_all(client->sidecar);
+    client_note_asked(client);
     client->lease =
         keeper_acquire(client->sidecar->keeper, &ask, &client->holder, &problem, now_us);
     world_trace(world, "client %u: asks sidecar %u for lock %zu %s limit %u, waits %lld us%s",

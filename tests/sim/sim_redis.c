@@ -364,8 +364,26 @@ static void mark_restored(struct redis_lock *lock)
     }
 }
 
+/* Whether what a replica shows keeps a lock from being re-created by those who have it now. */
+static bool is_displaced(const struct redis_lock *now, const struct redis_lock *shown)
+{
+    if (now->kind != REDIS_HELD || shown->kind == REDIS_FREE) {
+        return false;
+    }
+    if (shown->kind != REDIS_HELD || shown->mode != now->mode) {
+        return true;
+    }
+    return now->mode == STORE_EXCLUSIVE &&
+           !id128_equal(&now->holds[0].tenure, &shown->holds[0].tenure);
+}
+
 void sim_redis_restart(struct sim_redis *redis, bool is_empty)
 {
+    for (size_t i = 0; i < REDIS_LOCKS && !is_empty; i++) {
+        if (is_displaced(&redis->data.locks[i], &redis->replica.locks[i])) {
+            checker_displaced(redis->world, i, redis->data.fence_register);
+        }
+    }
     redis->data = is_empty ? (struct redis_data){.incarnation = 0} : redis->replica;
     redis->seen_before = redis->data.seen_count;
     redis->run_id++;

@@ -57,6 +57,8 @@ struct sidecar *sidecar_create(struct world *world, unsigned number)
     sidecar->reads_first = !world->forgets && sim_random_chance(&world->random, 250);
     sidecar->clock_base_us = sim_random_between(&world->random, 0, 1000 * WORLD_S);
     sidecar->drift_ppm = sim_random_between(&world->random, -4000, 4000);
+    sidecar->finds_deadlocks = config.finds_deadlocks;
+    sidecar->has_room = config.leases_max >= 1000;
     sidecar->wheel = wheel_create(sidecar_now_us(sidecar));
     sim_store_init(&sidecar->store, sidecar);
     hints_init(&sidecar->hints, sidecar);
@@ -73,6 +75,7 @@ void sidecar_kill(struct sidecar *sidecar)
     sidecar->is_alive = false;
     world_trace(sidecar->world, "sidecar %u: killed", sidecar->number);
     client_end_all(sidecar->world, sidecar);
+    connection_end_all(sidecar->world, sidecar);
     for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
         watch_drop(&sidecar->watches[lock]);
     }
@@ -142,5 +145,6 @@ void sidecar_end_turn(struct sidecar *sidecar)
     sim_store_tick(&sidecar->store, now_us);
     sim_store_flush(&sidecar->store, now_us);
     plan_wake(sidecar);
+    connection_look_all(sidecar);
     checker_step(sidecar->world);
 }

@@ -37,6 +37,8 @@ struct sidecar {
     struct wheel *wheel;
     struct metrics metrics;
     struct keeper *keeper;
+    bool finds_deadlocks;
+    bool has_room; /* no limit of leases or waiters that is worth the name */
     struct sim_store store;
     struct sim_hints hints;
     struct sim_watch watches[REDIS_LOCKS];

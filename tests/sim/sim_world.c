@@ -123,6 +123,9 @@ static void draw_load(struct world *world)
     for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
         world->limits[lock] = (uint32_t)sim_random_between(random, 0, 3);
     }
+    if (world->config.seed / 2 % 2 == 0) {
+        world->connection_permille = (int)sim_random_between(random, 50, 500);
+    }
 }
 
 void world_init(struct world *world, const struct world_config *config)
@@ -139,6 +142,8 @@ void world_init(struct world *world, const struct world_config *config)
     LIST_INIT(&world->clients);
     LIST_INIT(&world->holding);
     LIST_INIT(&world->gone);
+    LIST_INIT(&world->connections);
+    LIST_INIT(&world->closed);
     LIST_INIT(&world->graveyard);
     draw_load(world);
     sim_redis_init(&world->redis, world);
@@ -164,6 +169,12 @@ void world_release(struct world *world)
     }
     while (!LIST_EMPTY(&world->gone)) {
         client_destroy(LIST_FIRST(&world->gone));
+    }
+    while (!LIST_EMPTY(&world->connections)) {
+        connection_destroy(LIST_FIRST(&world->connections));
+    }
+    while (!LIST_EMPTY(&world->closed)) {
+        connection_destroy(LIST_FIRST(&world->closed));
     }
     sim_redis_release(&world->redis);
     agenda_release(&world->agenda);

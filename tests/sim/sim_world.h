@@ -5,7 +5,8 @@
  *
  * Worlds with an even seed make Redis forget (restart empty, failover to a stale replica, operators
  * deleting keys); those with an odd seed have pauses, cut connections, lost answers, late commands
- * and clock jumps. Both have killed sidecars and foreign holders.
+ * and clock jumps. Both have killed sidecars and foreign holders. In one world of two some clients
+ * are connections that ask for several locks at once, and one after the other.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -14,6 +15,7 @@
 #include "sim_agenda.h"
 #include "sim_checker.h"
 #include "sim_client.h"
+#include "sim_connection.h"
 #include "sim_mistakes.h"
 #include "sim_random.h"
 #include "sim_redis.h"
@@ -49,6 +51,10 @@ struct world {
     struct client_list holding; /* of these, those who may believe to hold their lock */
     struct client_list gone;    /* the others */
     size_t client_count;
+    size_t present;                     /* of these, not gone */
+    struct connection_list connections; /* open */
+    struct connection_list closed;
+    size_t connection_count;
     uint64_t asked; /* counts questions */
     uint64_t requests;
     bool forgets;          /* an even seed */
@@ -65,6 +71,7 @@ struct world {
     int64_t fault_gap_us;         /* longest time between faults */
     int64_t try_percent;          /* how many do not wait */
     int64_t release_percent;      /* how many give back in order what they hold */
+    int connection_permille;      /* how many requests are connections that ask for bundles */
     int shared_permille;          /* how many share their lock, */
     uint32_t limits[REDIS_LOCKS]; /* and with how many at most; 0: any number */
     char problem[WORLD_PROBLEM];  /* the first violation; empty: none */
