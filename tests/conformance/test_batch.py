@@ -503,8 +503,8 @@ def as_user_without(client, shared_server, script):
 
     def make(right):
         rights = [name for name in RIGHTS if name != right]
-        client("ACL", "SETUSER", "poor", "reset", "on", ">secret", "~*", "&holdfast:*",
-               *rights)
+        client("ACL", "SETUSER", "poor", "reset", "on", ">secret", "~*", "resetchannels",
+               "&holdfast:*", *rights)
         poor = shared_server.connect()
         clients.append(poor)
         poor("AUTH", "poor", "secret")

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A redis-server of the test's own."""
+"""
+A redis-server of the test's own. HOLDFAST_REDIS_SERVER names another program than the redis-server
+or valkey-server in PATH.
+"""
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -10,7 +14,8 @@ from process import Process
 from resp import Monitor, Resp, RespError
 from waiting import eventually
 
-PROGRAM = shutil.which("redis-server") or shutil.which("valkey-server")
+NAMES = (os.environ.get("HOLDFAST_REDIS_SERVER"), "redis-server", "valkey-server")
+PROGRAM = next(filter(None, map(shutil.which, filter(None, NAMES))), None)
 PREFIX = "lock:"
 
 
@@ -47,8 +52,7 @@ class Redis(Process):
         assert PROGRAM, "redis-server is not installed"
         command = [PROGRAM, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         command += ["--appendonly", "no", "--unixsocket", str(self.socket)]
-        command += ["--dir", str(self.directory), "--logfile", str(self.log)]
-        command += ["--enable-debug-command", "local", *self.arguments]
+        command += ["--dir", str(self.directory), "--logfile", str(self.log), *self.arguments]
         self.popen = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         eventually(self._answers, what=f"redis-server (see {self.log})")
 
