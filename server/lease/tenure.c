@@ -75,7 +75,16 @@ static void drop_lease(struct tenure *tenure)
     recount(tenure);
 }
 
-/* The store is not to see more of a lease than there is now. */
+/* Whether somebody may come to another server with its token. Who handed such a tenure on in memory
+ * could not know that it is gone. A resumed lease keeps the token that the store has. */
+static bool is_resumable(const struct lease *lease)
+{
+    return lease->grace_ms > 0 || lease->is_resume || lease->is_detached ||
+           lease->mode == STORE_SHARED;
+}
+
+/* The store is not to see more of a lease than there is now, nor a token that must not be resumed.
+ */
 static void fill(struct tenure *tenure, enum store_verb verb)
 {
     struct store_op *op = &tenure->operation.op;
@@ -86,7 +95,7 @@ static void fill(struct tenure *tenure, enum store_verb verb)
     op->label_length = 0;
     op->value_length = 0;
     if (lease != NULL) {
-        op->token = lease->token;
+        op->token = is_resumable(lease) ? lease->token : op->tenure;
         op->since_ms = lease->since_ms;
         op->ttl_ms = lease->ttl_ms;
         op->lock_delay_ms = lease->lock_delay_ms;
@@ -701,8 +710,7 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
 {
     struct lease *lease = tenure->lease;
     CHECK(tenure_is_held(tenure));
-    /* Somebody may have resumed it through another server, or be about to: only the store knows. */
-    const bool is_resumable = lease->grace_ms > 0;
+    const bool is_for_the_store = is_resumable(lease); /* only it knows whether that has happened */
     tenure->close_ms = is_unclean ? lease->lock_delay_ms : 0;
     drop_lease(tenure);
     if (leaving != NULL) {
@@ -712,7 +720,7 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
         recount(tenure);
     }
     if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0 &&
-        !is_resumable) {
+        !is_for_the_store) {
         lock_post(tenure->keeper, tenure->lock);
     } else {
         tenure_end(tenure, now_us);

@@ -111,6 +111,16 @@ def test_a_hold_resumes(server):
     assert gone.expect("lost").reason == locks_pb2.HoldLost.REASON_TAKEN
 
 
+def test_without_a_grace_there_is_nothing_to_resume(redis, start_server):
+    """Its server may have handed the lock on in memory, of which Redis does not know."""
+    servers = [start_server(redis) for _ in range(2)]
+    client = servers[0].connect()
+    lease = client.lease("k", ttl_ms=HOUR_MS)
+    for server in servers:
+        assert server.connect().resume("k", lease.token) is None
+    assert client.release("k", lease.token)
+
+
 def test_watching_follows_the_holder_across_servers(redis, start_server):
     servers = [start_server(redis) for _ in range(2)]
     stream = servers[0].connect().watch("k")

@@ -3,6 +3,10 @@
 #include "sim_client_internal.h"
 #include "sim_world.h"
 
+/* Who asked for no grace may come back all the same, and so soon that the store may not yet know
+ * who has the lock now. */
+#define UNASKED_RETURN_US (20 * WORLD_MS)
+
 void client_drop(struct client *client)
 {
     world_trace(client->world, "client %u: drops lock %zu", client->number, client->lock);
@@ -45,10 +49,10 @@ void client_go_away(struct client *client, int64_t deadline_us)
     const int64_t grace_us = client->grace_ms * WORLD_MS;
     const int64_t end_us = deadline_us < now_us + grace_us ? deadline_us : now_us + grace_us;
     client->lease = NULL;
-    client->believed_until_us = sidecar_true_us(client->sidecar, end_us) - 2;
+    client->believed_until_us = grace_us > 0 ? sidecar_true_us(client->sidecar, end_us) - 2 : 0;
     client_change_state(client, CLIENT_AWAY);
-    world_after(world, sim_random_between(&world->random, 0, grace_us + grace_us / 4), on_return,
-                client, 0);
+    const int64_t away_us = grace_us > 0 ? grace_us + grace_us / 4 : UNASKED_RETURN_US;
+    world_after(world, sim_random_between(&world->random, 0, away_us), on_return, client, 0);
 }
 
 static void leave(struct client *client)
@@ -108,7 +112,7 @@ static void give_up(struct client *client)
         release(client);
     } else if (choice < 80) {
         client_drop(client);
-    } else if (client->grace_ms == 0) {
+    } else if (client->grace_ms == 0 && choice < 90) {
         world_trace(world, "client %u: abandons lock %zu", client->number, client->lock);
         lease_abandon(client->lease, sidecar_now_us(client->sidecar));
         client_finish(client);

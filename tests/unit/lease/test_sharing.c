@@ -165,6 +165,50 @@ static struct lease *hold_with_grace(struct fixture *fixture, struct recorder *r
     return lease;
 }
 
+/* What this server may hand on in memory, another must not take over: the store never sees a token
+ * that somebody has. */
+static void test_only_a_lease_with_grace_can_be_resumed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder second;
+    fixture_recorder_init(&second);
+    struct lease *lease = fixture_acquire(fixture, 3000);
+    const struct store_op *op = fixture_only_op(fixture);
+    assert_true(id128_equal(&op->token, &op->tenure));
+    assert_false(id128_equal(&op->token, lease_token(lease)));
+    lease_revoke(lease, fixture->now_us);
+
+    struct lease_ask ask = fixture_ask();
+    ask.grace_ms = 1;
+    lease = fixture_ask_for(fixture, &ask, &second);
+    op = fixture_only_op(fixture);
+    assert_true(id128_equal(&op->token, lease_token(lease)));
+    lease_revoke(lease, fixture->now_us);
+}
+
+/* The store keeps the token of what was resumed, so it is not handed on in memory either. */
+static void test_a_resumed_lease_is_not_handed_on_in_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct id128 token = id128_random();
+    struct recorder second;
+    fixture_recorder_init(&second);
+    struct lease *lease = resume_for(fixture, &token, &fixture->recorder);
+    fixture_answer_with(fixture, fixture_only_op(fixture),
+                        (struct store_result){.code = STORE_OK, .fence = 10, .fence_end = 100}, 0);
+    struct lease_ask ask = fixture_ask();
+    ask.wait_until_us = fixture->now_us + 10 * S;
+    struct lease *next = fixture_ask_for(fixture, &ask, &second);
+    lease_release(lease, fixture->now_us);
+    fixture_turn(fixture);
+    assert_int_equal(lease_state(next), LEASE_WAITING);
+    fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_OK, 0);
+    fixture_answer(fixture, fixture_op(fixture, STORE_ACQUIRE), STORE_OK, 0);
+    assert_int_equal(lease_state(next), LEASE_HELD);
+    finish(fixture, next);
+    assert_forgotten(fixture);
+}
+
 static void test_a_lease_with_grace_outlives_its_holder_and_comes_back(void **state)
 {
     struct fixture *fixture = *state;
@@ -338,6 +382,8 @@ int main(void)
         TEST(test_readers_that_are_refused_wait_for_the_first),
         TEST(test_a_reader_waits_behind_a_writer),
         TEST(test_permits_are_asked_for_one_by_one),
+        TEST(test_only_a_lease_with_grace_can_be_resumed),
+        TEST(test_a_resumed_lease_is_not_handed_on_in_memory),
         TEST(test_a_lease_with_grace_outlives_its_holder_and_comes_back),
         TEST(test_grace_ends),
         TEST(test_resuming_from_a_living_holder_tells_it),

@@ -90,6 +90,7 @@ static void a_granted_lease_is_described(void **state)
     Holdfast__V1__AcquireRequest request = acquire_of("orders/7");
     request.label = (char *)"worker 7";
     request.ttl_ms = 5000;
+    request.grace_ms = 1000;
     struct fake_call *call = acquire(fixture, &request);
     fake_call_expect_open(call);
 
