@@ -13,6 +13,7 @@ pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
 pkg_check_modules(SYSTEMD IMPORTED_TARGET libsystemd)
 find_path(UTHASH_INCLUDE_DIR uthash.h REQUIRED)
+find_path(PROTOBUF_INCLUDE_DIR google/protobuf/descriptor.proto REQUIRED)
 find_program(PROTOC protoc REQUIRED)
 find_program(PROTOC_GEN_C NAMES protoc-gen-c REQUIRED)
 

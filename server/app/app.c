@@ -92,6 +92,13 @@ static void on_embedded_ready(void *user, bool is_first)
     }
 }
 
+/* The store connects in a later turn than it is made in, so the services are there. */
+static void on_reach(void *user, bool is_up)
+{
+    struct app *app = user;
+    health_set_store(&app->services.health, is_up);
+}
+
 static void on_drained(void *user)
 {
     struct app *app = user;
@@ -233,6 +240,8 @@ static void start_store(struct app *app)
         .recovery_window_ms = options->failover_grace_ms,
         .operations_max = options->max_redis_operations,
         .requires_noeviction = options->requires_noeviction,
+        .on_reach = on_reach,
+        .reach_user = app,
     };
     app->store = redis_store_create(&config, app->loop, &app->metrics);
     if (app->embedded != NULL) {
@@ -369,6 +378,7 @@ static void stop_keeping(struct app *app)
     if (app->store != NULL) {
         redis_store_destroy(app->store);
         keeper_destroy(app->keeper);
+        services_release(&app->services);
     }
     if (app->embedded != NULL) {
         embedded_destroy(app->embedded);

@@ -105,7 +105,7 @@ void drain_begin(struct drain *drain)
              LOG_INTEGER("timeout_ms", drain->config.timeout_us / CLOCK_US_PER_MS));
     drain->state = DRAIN_WAITING;
     drain->give_up_us = loop_now_us(loop) + drain->config.timeout_us;
-    drain->services->is_draining = true;
+    services_drain(drain->services);
     for_each_listener(drain, listener_stop);
     for_each_listener(drain, listener_close_idle);
     /* The first look comes in the next turn: with nobody there the end should not wait. */

@@ -542,6 +542,13 @@ static void on_give_up(struct timer *timer, int64_t now_us)
     loop_post(store->loop, LOOP_WORK, &store->settle);
 }
 
+static void tell_reach(const struct redis_store *store, bool is_up)
+{
+    if (store->config.on_reach != NULL) {
+        store->config.on_reach(store->config.reach_user, is_up);
+    }
+}
+
 static void on_up(void *user, int64_t now_us)
 {
     struct redis_store *store = user;
@@ -555,6 +562,7 @@ static void on_up(void *user, int64_t now_us)
     if (listener != NULL) {
         listener->on_up(listener, now_us);
     }
+    tell_reach(store, true);
     loop_post(store->loop, LOOP_FLUSH, &store->flush);
 }
 
@@ -571,6 +579,7 @@ static void on_down(void *user, int64_t now_us)
         }
     }
     scanner_down(store->scanner);
+    tell_reach(store, false);
     loop_post(store->loop, LOOP_WORK, &store->settle);
 }
 

@@ -35,6 +35,9 @@ struct redis_store_config {
      * and RELEASE, of which there are no more than leases, are always taken. */
     int64_t operations_max;
     bool requires_noeviction; /* refuse a Redis whose maxmemory-policy may evict locks */
+    /* Called from a turn when redis_store_is_up has changed; it is false at first. May be NULL. */
+    void (*on_reach)(void *reach_user, bool is_up);
+    void *reach_user;
 };
 
 struct redis_store *redis_store_create(const struct redis_store_config *config, struct loop *loop,

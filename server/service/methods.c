@@ -6,7 +6,9 @@
 
 #include "base/check.h"
 #include "service/admin.h"
+#include "service/health.h"
 #include "service/locks.h"
+#include "service/reflection.h"
 
 /* clang-format off */
 static const struct method rows[] = {
@@ -38,12 +40,31 @@ static const struct method rows[] = {
     {.service = "holdfast.v1.Admin", .name = "ListConnections",
      .table = &admin_service.base, .index = 1,
      .input = &holdfast__v1__list_connections_request__descriptor},
+    {.service = "grpc.health.v1.Health", .name = "Check",
+     .table = &health_service.base, .index = 0,
+     .input = &grpc__health__v1__health_check_request__descriptor},
+    {.service = "grpc.health.v1.Health", .name = "List",
+     .table = &health_service.base, .index = 1,
+     .input = &grpc__health__v1__health_list_request__descriptor},
+    {.service = "grpc.health.v1.Health", .name = "Watch", .is_server_streaming = true,
+     .table = &health_service.base, .index = 2,
+     .input = &grpc__health__v1__health_check_request__descriptor},
+    {.service = "grpc.reflection.v1.ServerReflection", .name = "ServerReflectionInfo",
+     .is_client_streaming = true, .is_server_streaming = true,
+     .table = &reflection_service.base, .index = 0,
+     .input = &grpc__reflection__v1__server_reflection_request__descriptor},
+    {.service = "grpc.reflection.v1alpha.ServerReflection", .name = "ServerReflectionInfo",
+     .is_client_streaming = true, .is_server_streaming = true, .is_alias = true,
+     .table = &reflection_service.base, .index = 0,
+     .input = &grpc__reflection__v1__server_reflection_request__descriptor},
 };
 /* clang-format on */
 
 static const ProtobufCServiceDescriptor *const services[] = {
     &holdfast__v1__locks__descriptor,
     &holdfast__v1__admin__descriptor,
+    &grpc__health__v1__health__descriptor,
+    &grpc__reflection__v1__server_reflection__descriptor,
 };
 
 const struct method_table method_table = {
@@ -56,7 +77,7 @@ const struct method_table method_table = {
 static bool row_agrees(const struct method *row, char problem[METHODS_PROBLEM_SIZE])
 {
     const ProtobufCServiceDescriptor *service = row->table->descriptor;
-    if (strcmp(row->service, service->name) != 0) {
+    if (!row->is_alias && strcmp(row->service, service->name) != 0) {
         snprintf(problem, METHODS_PROBLEM_SIZE, "row %s/%s is served by %s", row->service,
                  row->name, service->name);
         return false;
@@ -82,7 +103,8 @@ static bool service_is_covered(const struct method_table *table,
     for (unsigned index = 0; index < service->n_methods; index++) {
         size_t found = 0;
         for (size_t i = 0; i < table->count; i++) {
-            if (table->rows[i].table->descriptor == service && table->rows[i].index == index) {
+            const struct method *row = &table->rows[i];
+            if (!row->is_alias && row->table->descriptor == service && row->index == index) {
                 found++;
             }
         }

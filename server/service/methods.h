@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 struct method {
-    const char *service;     /* "holdfast.v1.Locks" */
+    const char *service;     /* "holdfast.v1.Locks"; its rows stand together */
     const char *name;        /* "Acquire" */
     ProtobufCService *table; /* the generated vtable that serves it */
     const ProtobufCMessageDescriptor *input;
@@ -21,6 +21,7 @@ struct method {
     bool is_client_streaming;
     bool is_server_streaming;
     bool takes_lease; /* refused while draining */
+    bool is_alias;    /* `service` is another name of the service that `table` serves */
 };
 
 /* Rows, and the services whose methods they must cover. */
@@ -43,8 +44,8 @@ void methods_init(void);
 
 #define METHODS_PROBLEM_SIZE 256
 
-/* Whether every method of the services has exactly one row and every row its method, under the same
- * name, index and input. If not, says in `problem` which. */
+/* Whether every method of the services has exactly one row (not counting aliases) and every row its
+ * method, under the same name, index and input. If not, says in `problem` which. */
 NODISCARD bool methods_agree(const struct method_table *table, char problem[METHODS_PROBLEM_SIZE]);
 
 #endif

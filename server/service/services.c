@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/services.h"
 
+#include "base/check.h"
+#include "service/descriptors.h"
 #include "service/methods.h"
 
 void services_init(struct services *services, const struct services_config *config,
@@ -12,6 +14,20 @@ void services_init(struct services *services, const struct services_config *conf
         .loop = loop,
         .keeper = keeper,
         .metrics = metrics,
+        .descriptors = descriptors_create(),
     };
     TAILQ_INIT(&services->session_list);
+    health_init(&services->health);
+}
+
+void services_release(struct services *services)
+{
+    CHECK(services->sessions == 0);
+    descriptors_destroy(services->descriptors);
+}
+
+void services_drain(struct services *services)
+{
+    services->is_draining = true;
+    health_set_draining(&services->health);
 }

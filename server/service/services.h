@@ -9,11 +9,13 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "lease/keeper.h"
+#include "service/health.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
+struct descriptors;
 struct fleet_source;
 struct release;
 struct session;
@@ -39,14 +41,22 @@ struct services {
     size_t sessions;                  /* open now */
     struct session_list session_list; /* the oldest first */
     uint64_t last_session_id;
-    size_t calls;             /* in flight now */
-    bool is_draining;         /* new leases are refused with UNAVAILABLE */
-    struct release *releases; /* leases being given back: see service/binding.h */
+    size_t calls;                    /* in flight now */
+    bool is_draining;                /* new leases are refused with UNAVAILABLE */
+    struct health health;            /* see service/health.h */
+    struct descriptors *descriptors; /* of the API: see service/descriptors.h */
+    struct release *releases;        /* leases being given back: see service/binding.h */
 };
 
 /* `config` is copied; the others outlive the services. Checks that every method of every .proto has
  * its row in the method table. */
 void services_init(struct services *services, const struct services_config *config,
                    struct loop *loop, struct keeper *keeper, struct metrics *metrics);
+
+/* Every session must be gone. */
+void services_release(struct services *services);
+
+/* The server shuts down: no new leases from now on, and whoever asks for its health hears of it. */
+void services_drain(struct services *services);
 
 #endif

@@ -99,6 +99,13 @@ const Holdfast__V1__HoldEvent *fake_call_event(struct fake_call *call,
     return event;
 }
 
+const void *fake_call_next(struct fake_call *call, const ProtobufCMessageDescriptor *descriptor)
+{
+    const ProtobufCMessage *event = next_event(call);
+    assert_ptr_equal(event->descriptor, descriptor);
+    return event;
+}
+
 void fake_call_expect_open(const struct fake_call *call)
 {
     assert_false(call->is_ended);

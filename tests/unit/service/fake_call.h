@@ -40,6 +40,9 @@ const Holdfast__V1__HoldEvent *fake_call_event(struct fake_call *call,
 const Holdfast__V1__WatchEvent *fake_call_watch_event(struct fake_call *call,
                                                       Holdfast__V1__WatchEvent__StateCase which);
 
+/* The next message of any stream, which must be of this type. */
+const void *fake_call_next(struct fake_call *call, const ProtobufCMessageDescriptor *descriptor);
+
 /* The call is still being worked on, and there is no event that the test has not seen. */
 void fake_call_expect_open(const struct fake_call *call);
 

@@ -71,6 +71,7 @@ int fixture_teardown(void **state)
     fake_store_drop(&fixture->store);
     assert_int_equal(fixture->store.watched, 0);
     keeper_destroy(fixture->keeper);
+    services_release(&fixture->services);
     assert_int_equal(fixture->metrics.leases_now, 0);
     loop_destroy(fixture->loop);
     memory_free(fixture);
@@ -104,11 +105,17 @@ void fixture_advance_ms(struct fixture *fixture, int64_t ms)
 struct fake_call *fixture_start_call(struct fixture *fixture, size_t index, const char *method,
                                      int64_t timeout_us)
 {
+    const char *service =
+        strncmp(method, "List", 4) == 0 ? "holdfast.v1.Admin" : "holdfast.v1.Locks";
+    return fixture_start_call_of(fixture, index, service, method, timeout_us);
+}
+
+struct fake_call *fixture_start_call_of(struct fixture *fixture, size_t index, const char *service,
+                                        const char *method, int64_t timeout_us)
+{
     struct fake_call *call = fake_call_create();
     assert_in_range(fixture->call_count, 0, FIXTURE_CALLS_MAX - 1);
     fixture->calls[fixture->call_count++] = call;
-    const char *service =
-        strncmp(method, "List", 4) == 0 ? "holdfast.v1.Admin" : "holdfast.v1.Locks";
     session_start_call(fixture->sessions[index], &call->call, service, method, timeout_us);
     return call;
 }

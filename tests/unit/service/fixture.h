@@ -59,7 +59,11 @@ void fixture_advance_ms(struct fixture *fixture, int64_t ms);
 struct fake_call *fixture_start_call(struct fixture *fixture, size_t index, const char *method,
                                      int64_t timeout_us);
 
-/* As above, with one message and the half-close behind it: a unary call. */
+/* Likewise of any service. */
+struct fake_call *fixture_start_call_of(struct fixture *fixture, size_t index, const char *service,
+                                        const char *method, int64_t timeout_us);
+
+/* As fixture_start_call, with one message and the half-close behind it: a unary call. */
 struct fake_call *fixture_call(struct fixture *fixture, size_t index, const char *method,
                                const ProtobufCMessage *request);
 
