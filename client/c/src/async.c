@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "call.h"
 #include "client.h"
 #include "hold.h"
 #include "lease.h"
@@ -190,4 +191,11 @@ void holdfast_async_list_connections(struct holdfast_async *async, const struct 
     const struct callback callback = {
         .kind = CALLBACK_CONNECTIONS, .on_connections = on_done, .user = user};
     list_connections(async, list, &callback);
+}
+
+struct holdfast_call *holdfast_async_call(struct holdfast_async *async,
+                                          const struct holdfast_call_ask *ask,
+                                          const struct holdfast_call_events *events)
+{
+    return call_start(async, ask, events);
 }

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "ttrpc/ttrpc.pb-c.h"
 #include "wire/message.h"
@@ -19,7 +20,11 @@
 /* Sixteen keys of 512 bytes, a value of 4096, and little else: nothing we send comes close. */
 #define MESSAGE_MAX 16384
 #define FRAME_MAX   17408
-#define ANSWER_MAX  ((size_t)16 << 20) /* of arena per frame */
+
+/* More than the tags, lengths and the number of a few fields take. */
+#define FIELD_OVERHEAD ((size_t)64)
+
+#define ANSWER_MAX ((size_t)16 << 20) /* of arena per frame */
 
 #define STREAM_ID_FIRST 1u
 #define STREAM_ID_LAST  UINT32_MAX
@@ -373,17 +378,74 @@ void channel_send_request(struct channel *channel, struct channel_call *call,
     send_frame(channel, &header, bytes);
 }
 
+size_t channel_raw_overhead(const struct channel_raw_request *request)
+{
+    size_t size = FIELD_OVERHEAD + strlen(request->service) + strlen(request->method);
+    for (size_t i = 0; i < request->header_count; i++) {
+        const struct holdfast_header *header = &request->headers[i];
+        size += FIELD_OVERHEAD + strlen(header->name) + strlen(header->value);
+    }
+    return size;
+}
+
+static void pack_raw_request(const struct channel_raw_request *request, Ttrpc__KeyValue *headers,
+                             Ttrpc__KeyValue **pointers, Ttrpc__Request *envelope)
+{
+    ttrpc__request__init(envelope);
+    /* protobuf-c only reads what these point to. */
+    envelope->service = (char *)(uintptr_t)request->service;
+    envelope->method = (char *)(uintptr_t)request->method;
+    envelope->timeout_nano = request->timeout_us * 1000;
+    envelope->payload.data = (uint8_t *)(uintptr_t)request->message;
+    envelope->payload.len = request->length;
+    envelope->metadata = pointers;
+    envelope->n_metadata = request->header_count;
+    for (size_t i = 0; i < request->header_count; i++) {
+        ttrpc__key_value__init(&headers[i]);
+        headers[i].key = (char *)(uintptr_t)request->headers[i].name;
+        headers[i].value = (char *)(uintptr_t)request->headers[i].value;
+        pointers[i] = &headers[i];
+    }
+}
+
+void channel_send_raw_request(struct channel *channel, struct channel_call *call,
+                              const struct channel_raw_request *request)
+{
+    Ttrpc__Request envelope;
+    CHECK(call->state == CALL_ACTIVE);
+    Ttrpc__KeyValue *headers = memory_alloc((request->header_count + 1) * sizeof(*headers));
+    Ttrpc__KeyValue **pointers = memory_alloc((request->header_count + 1) * sizeof(void *));
+    pack_raw_request(request, headers, pointers, &envelope);
+    size_t length = protobuf_c_message_get_packed_size(&envelope.base);
+    CHECK(length <= TTRPC_DATA_MAX);
+    uint8_t *bytes = memory_alloc(length + 1);
+    protobuf_c_message_pack(&envelope.base, bytes);
+    const struct ttrpc_header header = {
+        .length = (uint32_t)length,
+        .stream_id = call->stream_id,
+        .type = TTRPC_REQUEST,
+        .flags = request->message != NULL ? 0 : TTRPC_REMOTE_OPEN,
+    };
+    send_frame(channel, &header, bytes);
+    memory_free(bytes);
+    memory_free(pointers);
+    memory_free(headers);
+}
+
+void channel_send_raw_message(struct channel *channel, struct channel_call *call,
+                              const uint8_t *bytes, size_t length)
+{
+    CHECK(call->state == CALL_ACTIVE && length <= TTRPC_DATA_MAX);
+    const struct ttrpc_header header = {
+        .length = (uint32_t)length, .stream_id = call->stream_id, .type = TTRPC_DATA};
+    send_frame(channel, &header, bytes);
+}
+
 void channel_send_message(struct channel *channel, struct channel_call *call,
                           const ProtobufCMessage *message)
 {
     uint8_t bytes[MESSAGE_MAX];
-    CHECK(call->state == CALL_ACTIVE);
-    const struct ttrpc_header header = {
-        .length = (uint32_t)pack(message, bytes, sizeof(bytes)),
-        .stream_id = call->stream_id,
-        .type = TTRPC_DATA,
-    };
-    send_frame(channel, &header, bytes);
+    channel_send_raw_message(channel, call, bytes, pack(message, bytes, sizeof(bytes)));
 }
 
 void channel_half_close(struct channel *channel, struct channel_call *call)

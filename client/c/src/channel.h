@@ -105,6 +105,28 @@ struct channel_request {
 void channel_send_request(struct channel *channel, struct channel_call *call,
                           const struct channel_request *request);
 
+/* As channel_request, of a message that somebody else has packed. */
+struct channel_raw_request {
+    const char *service;
+    const char *method;
+    const uint8_t *message; /* NULL: opens a stream, messages follow */
+    size_t length;
+    const struct holdfast_header *headers;
+    size_t header_count;
+    int64_t timeout_us; /* 0: for ever */
+};
+
+/* What goes around the message of a raw request takes at most so many bytes; the whole must fit
+ * into TTRPC_DATA_MAX. */
+size_t channel_raw_overhead(const struct channel_raw_request *request);
+
+void channel_send_raw_request(struct channel *channel, struct channel_call *call,
+                              const struct channel_raw_request *request);
+
+/* One packed message of a stream, of at most TTRPC_DATA_MAX bytes. */
+void channel_send_raw_message(struct channel *channel, struct channel_call *call,
+                              const uint8_t *bytes, size_t length);
+
 /* One message of a stream. */
 void channel_send_message(struct channel *channel, struct channel_call *call,
                           const ProtobufCMessage *message);

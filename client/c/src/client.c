@@ -7,6 +7,7 @@
 #include <event2/event.h>
 
 #include "base/check.h"
+#include "call.h"
 #include "hold.h"
 #include "request.h"
 #include "tls.h"
@@ -121,6 +122,7 @@ void client_init(struct holdfast_async *client, struct event_base *base)
     TAILQ_INIT(&client->deliveries);
     LIST_INIT(&client->holds);
     LIST_INIT(&client->watches);
+    LIST_INIT(&client->calls);
 }
 
 bool client_open(struct holdfast_async *client, const struct holdfast_options *options,
@@ -156,6 +158,7 @@ void client_close(struct holdfast_async *client)
     client->is_closing = true;
     client->on_first_attempt = NULL;
     watch_close_all(client);
+    call_close_all(client);
     hold_close_all(client);
     while (!TAILQ_EMPTY(&client->requests)) {
         struct request *request = TAILQ_FIRST(&client->requests);

@@ -18,6 +18,7 @@
 
 #define CLIENT_REQUESTS_MAX       10000
 #define CLIENT_WATCHES_MAX        10000
+#define CLIENT_CALLS_MAX          10000
 #define CLIENT_DEFAULT_TIMEOUT_MS 5000
 
 struct hold;
@@ -34,6 +35,7 @@ struct delivery {
 TAILQ_HEAD(delivery_queue, delivery);
 LIST_HEAD(hold_list, hold);
 LIST_HEAD(watch_list, holdfast_watch);
+LIST_HEAD(client_call_list, holdfast_call);
 TAILQ_HEAD(request_queue, request);
 
 /* The public handle of the asynchronous API; the blocking API has one in its thread. */
@@ -49,6 +51,8 @@ struct holdfast_async {
     struct hold_list holds;
     struct watch_list watches;
     size_t watch_count;
+    struct client_call_list calls;
+    size_t call_count;
     struct delivery_queue deliveries;
     struct event *turn;
     bool is_delivering;
@@ -75,7 +79,7 @@ NODISCARD bool client_open(struct holdfast_async *client, const struct holdfast_
                            char error[HOLDFAST_ERROR_SIZE]);
 
 /* Answers everything that is open with HOLDFAST_AWAY before it returns; on_lost is not called, and
- * watches end silently. Frees all but the handle. Not from a delivery. */
+ * watches and calls end silently. Frees all but the handle. Not from a delivery. */
 void client_close(struct holdfast_async *client);
 
 #endif

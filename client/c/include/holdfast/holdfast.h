@@ -420,6 +420,63 @@ HOLDFAST_API void holdfast_async_list_connections(struct holdfast_async *async,
                                                   const struct holdfast_list *list,
                                                   holdfast_connections_fn *on_done, void *user);
 
+/*
+ * ---- Any method, for those who bring messages of their own (asynchronous only) ----
+ */
+
+#define HOLDFAST_MESSAGE_MAX 4194304 /* bytes, with the headers */
+#define HOLDFAST_HEADERS_MAX 64
+
+struct holdfast_header {
+    const char *name;
+    const char *value;
+};
+
+/* What to call. Zero-initialise, then set what you need. All of it is copied. */
+struct holdfast_call_ask {
+    const char *service;      /* "holdfast.v1.Locks" */
+    const char *method;       /* "Acquire" */
+    bool is_client_streaming; /* the request's messages follow by holdfast_call_send */
+    bool is_server_streaming;
+    const void *message; /* else: the request, a serialized protobuf message; NULL if it is empty */
+    size_t message_length;
+    const struct holdfast_header *headers; /* metadata; may be NULL */
+    size_t header_count;
+    uint32_t deadline_ms; /* of the whole call; 0: none, but the timeout counts for connecting */
+};
+
+/* What the caller hears, never before the function that made the call returns. */
+struct holdfast_call_events {
+    /* A message of the answer, serialized. */
+    void (*on_message)(const void *bytes, size_t length, void *user);
+    /* Once and last: a gRPC status code, and with another than 0 a sentence. What did not come from
+     * the server: 14 (UNAVAILABLE) without a connection, 4 (DEADLINE_EXCEEDED), and 3
+     * (INVALID_ARGUMENT) or 8 (RESOURCE_EXHAUSTED) for what was not sent. */
+    void (*on_end)(int status, const char *text, void *user);
+    void *user;
+};
+
+struct holdfast_call;
+
+/* Never NULL; free it with holdfast_call_free. A call is not made again when its connection drops.
+ */
+HOLDFAST_API struct holdfast_call *holdfast_async_call(struct holdfast_async *async,
+                                                       const struct holdfast_call_ask *ask,
+                                                       const struct holdfast_call_events *events);
+
+/* Sends one more message of the request, which is copied; not after holdfast_call_half_close.
+ * False, and it is not sent: it is longer than HOLDFAST_MESSAGE_MAX, or more waits to be sent than
+ * the server takes. True when the call is over: there is nobody to send it to. */
+HOLDFAST_API bool holdfast_call_send(struct holdfast_call *call, const void *message,
+                                     size_t length);
+
+/* No more messages come. Harmless when it was said before. */
+HOLDFAST_API void holdfast_call_half_close(struct holdfast_call *call);
+
+/* Takes the call back unless it is over, and frees it. Before or after the handle is closed, and
+ * from its callbacks. NULL is allowed. */
+HOLDFAST_API void holdfast_call_free(struct holdfast_call *call);
+
 /* "1.2.3" */
 HOLDFAST_API const char *holdfast_version(void);
 
