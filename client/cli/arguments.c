@@ -7,10 +7,14 @@
 #include "option.h"
 
 static const char *const command_names[COMMAND_COUNT] = {
-    [COMMAND_NONE] = "",       [COMMAND_RUN] = "run",         [COMMAND_HOLD] = "hold",
-    [COMMAND_TRY] = "try",     [COMMAND_RESUME] = "resume",   [COMMAND_RELEASE] = "release",
-    [COMMAND_RENEW] = "renew", [COMMAND_INSPECT] = "inspect", [COMMAND_WATCH] = "watch",
-    [COMMAND_LS] = "ls",       [COMMAND_TOP] = "top",         [COMMAND_ELECT] = "elect",
+    [COMMAND_NONE] = "",         [COMMAND_RUN] = "run",
+    [COMMAND_HOLD] = "hold",     [COMMAND_TRY] = "try",
+    [COMMAND_RESUME] = "resume", [COMMAND_RELEASE] = "release",
+    [COMMAND_RENEW] = "renew",   [COMMAND_INSPECT] = "inspect",
+    [COMMAND_WATCH] = "watch",   [COMMAND_LS] = "ls",
+    [COMMAND_TOP] = "top",       [COMMAND_ELECT] = "elect",
+    [COMMAND_LIST] = "list",     [COMMAND_DESCRIBE] = "describe",
+    [COMMAND_CALL] = "call",     [COMMAND_COMPLETION] = "completion",
     [COMMAND_HELP] = "help",
 };
 
@@ -75,6 +79,19 @@ static bool add_key(struct parser *parser, const char *text)
     return true;
 }
 
+static bool add_header(struct parser *parser, const char *text)
+{
+    struct arguments *arguments = parser->arguments;
+    if (text[0] == ':' || strchr(text, ':') == NULL) {
+        return FAIL(parser, "--header: \"%.64s\" is not \"NAME: VALUE\".", text);
+    }
+    if (arguments->header_count == HOLDFAST_HEADERS_MAX) {
+        return FAIL(parser, "--header: at most %d can be sent.", HOLDFAST_HEADERS_MAX);
+    }
+    arguments->headers[arguments->header_count++] = text;
+    return true;
+}
+
 static bool set_value(struct parser *parser, const struct option *option, const char *text,
                       const char *from)
 {
@@ -94,6 +111,8 @@ static bool set_value(struct parser *parser, const struct option *option, const 
         return set_count(parser, option, text, from);
     case OPTION_KEY:
         return add_key(parser, text);
+    case OPTION_HEADER:
+        return add_header(parser, text);
     case OPTION_TOKEN:
         /* The text is a secret, even a mistyped one: it is not repeated. */
         if (!option_parse_token(text, (unsigned char *)member)) {
@@ -147,16 +166,10 @@ static bool find_value(struct parser *parser, const struct option *option, const
     return true;
 }
 
-/* `text` follows the two dashes. */
-static bool parse_long_option(struct parser *parser, const char *text)
+/* `value` is what follows the "=", or NULL. */
+static bool take_option(struct parser *parser, size_t i, const char *value)
 {
-    const size_t length = strcspn(text, "=");
-    size_t i = 0;
-    if (!option_find(text, length, &i)) {
-        return fail_unknown_option(parser, text, length);
-    }
     const struct option *option = &option_table[i];
-    const char *value = text[length] == '=' ? text + length + 1 : NULL;
     char from[OPTION_NAME_SIZE + 2];
     snprintf(from, sizeof(from), "--%s", option->name);
     if (!find_value(parser, option, &value)) {
@@ -167,13 +180,25 @@ static bool parse_long_option(struct parser *parser, const char *text)
     return set_value(parser, option, value, from);
 }
 
+/* `text` follows the two dashes. */
+static bool parse_long_option(struct parser *parser, const char *text)
+{
+    const size_t length = strcspn(text, "=");
+    size_t i = 0;
+    if (!option_find(text, length, &i)) {
+        return fail_unknown_option(parser, text, length);
+    }
+    return take_option(parser, i, text[length] == '=' ? text + length + 1 : NULL);
+}
+
 static bool parse_option(struct parser *parser, const char *text)
 {
     if (strncmp(text, "--", 2) == 0) {
         return parse_long_option(parser, text + 2);
     }
-    if (strcmp(text, "-h") == 0) {
-        return parse_long_option(parser, "help");
+    size_t i = 0;
+    if (text[2] == '\0' && option_find_letter(text[1], &i)) {
+        return take_option(parser, i, NULL);
     }
     return FAIL(parser, "Unknown option %.64s; `holdfast help %s` lists the options.", text,
                 command_to_ask_about(parser));
@@ -216,6 +241,10 @@ static bool parse_operand(struct parser *parser, const char *text)
     if (arguments->command != COMMAND_HELP && arguments->command != COMMAND_TOP &&
         arguments->key == NULL) {
         arguments->key = text;
+        return true;
+    }
+    if (arguments->command == COMMAND_CALL && arguments->data == NULL) {
+        arguments->data = text;
         return true;
     }
     if (takes_program(arguments->command)) {
@@ -308,8 +337,16 @@ static bool check_operands(struct parser *parser)
     if (command == COMMAND_NONE) {
         return FAIL(parser, "A command is missing; `holdfast --help` lists the commands.");
     }
-    if (command == COMMAND_HELP || command == COMMAND_TOP || command == COMMAND_LS) {
+    if (command == COMMAND_HELP || command == COMMAND_TOP || command == COMMAND_LS ||
+        command == COMMAND_LIST || command == COMMAND_DESCRIBE) {
         return true;
+    }
+    if (arguments->key == NULL && command == COMMAND_CALL) {
+        return FAIL(parser, "call needs a method: holdfast call SERVICE/METHOD; `holdfast list` "
+                            "shows the services.");
+    }
+    if (arguments->key == NULL && command == COMMAND_COMPLETION) {
+        return FAIL(parser, "completion needs a shell: bash or zsh.");
     }
     if (arguments->key == NULL || *arguments->key == '\0') {
         return FAIL(parser, "%s needs a key: the name of the lock.", name);

@@ -29,6 +29,10 @@ enum command {
     COMMAND_LS,
     COMMAND_TOP,
     COMMAND_ELECT,
+    COMMAND_LIST,
+    COMMAND_DESCRIBE,
+    COMMAND_CALL,
+    COMMAND_COMPLETION,
     COMMAND_HELP,
     COMMAND_COUNT,
 };
@@ -37,10 +41,16 @@ enum command {
 struct arguments {
     enum command command;
     enum command topic; /* help COMMAND; COMMAND_NONE: all of it */
-    const char *key;    /* the first of several; ls: the prefix, or NULL; NULL for help and top */
+    /* The first of several; NULL for help and top. ls: the prefix, list and describe: the symbol,
+     * each or NULL; call: the method; completion: the shell. */
+    const char *key;
     const char *keys[HOLDFAST_KEYS_MAX];
-    size_t key_count;     /* 2 or more; 0: `key` is the only one */
-    char *const *program; /* run and elect: NULL-terminated */
+    size_t key_count;                          /* 2 or more; 0: `key` is the only one */
+    char *const *program;                      /* run and elect: NULL-terminated */
+    const char *data;                          /* call: JSON, "@FILE" or "-"; NULL: not given */
+    const char *headers[HOLDFAST_HEADERS_MAX]; /* call: "name: value" */
+    size_t header_count;
+    int64_t deadline_ms; /* call; 0: none */
 
     const char *server; /* NULL: the library's default */
     bool is_server_flag;

@@ -16,5 +16,9 @@ int command_watch(const struct arguments *arguments);
 int command_ls(const struct arguments *arguments);
 int command_top(const struct arguments *arguments);
 int command_elect(const struct arguments *arguments);
+int command_list(const struct arguments *arguments);
+int command_describe(const struct arguments *arguments);
+int command_call(const struct arguments *arguments);
+int command_completion(const struct arguments *arguments);
 
 #endif

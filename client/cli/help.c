@@ -17,6 +17,11 @@ static const char overview[] =
     "  ls [PREFIX]                list the locks of the server, or of the fleet\n"
     "  top                        the same, live\n"
     "\n"
+    "  list [SERVICE]             list the server's services, or the methods of one\n"
+    "  describe [SYMBOL]          show a service, method or message as its .proto file has it\n"
+    "  call SERVICE/METHOD [JSON] call any method: JSON in, JSON out\n"
+    "  completion SHELL           print a script that completes commands, for bash or zsh\n"
+    "\n"
     "  release KEY --token HEX    give up a detached lease\n"
     "  renew KEY --token HEX      extend a detached lease\n"
     "  resume KEY --token HEX     hold a lease again whose connection is gone\n"
@@ -223,6 +228,80 @@ static const struct {
             "candidacy with it.\n",
             "  holdfast elect scheduler --value \"$(hostname):8080\" -- ./scheduler\n"
             "  holdfast watch scheduler --json | jq --unbuffered -r .holder.value\n",
+        },
+    [COMMAND_LIST] =
+        {
+            "usage: holdfast list [OPTION...] [SERVICE]\n"
+            "\n"
+            "Lists the services that the server says it has, or with SERVICE its methods. A "
+            "service "
+            "of\n"
+            "holdfast.v1 is also found without its package.\n",
+            "",
+            "  holdfast list\n"
+            "  holdfast list Locks\n",
+        },
+    [COMMAND_DESCRIBE] =
+        {
+            "usage: holdfast describe [OPTION...] [SYMBOL]\n"
+            "\n"
+            "Shows a service, method, message, field, enum or enum value as the server's .proto "
+            "file "
+            "has\n"
+            "it, with its comments; without SYMBOL, all services. What is in holdfast.v1 is also "
+            "found\n"
+            "without its package.\n",
+            "",
+            "  holdfast describe Locks\n"
+            "  holdfast describe Locks/Acquire\n"
+            "  holdfast describe holdfast.v1.AcquireRequest\n",
+        },
+    [COMMAND_CALL] =
+        {
+            "usage: holdfast call [OPTION...] SERVICE/METHOD [JSON]\n"
+            "\n"
+            "Calls any method that this version of holdfast knows. JSON, or --data, is what is "
+            "sent:\n"
+            "an object, @FILE, or - for standard input; nothing stands for {}. Each message of the "
+            "answer\n"
+            "is a line of JSON. The package may be left out where that is clear.\n",
+            "\n"
+            "A method that takes a stream takes several objects, one behind another. With - each "
+            "is "
+            "sent\n"
+            "when it is complete, and the end of input (Ctrl-D) half-closes the stream: `call "
+            "Locks/Hold -`\n"
+            "holds a lock until then. JSON and @FILE are sent at once and half-closed. Ctrl-C "
+            "takes "
+            "the\n"
+            "call back.\n"
+            "\n"
+            "The rules are proto3's: 64-bit integers are text, bytes base64, enums names; fields "
+            "are "
+            "read\n"
+            "as ttlMs or ttl_ms and written as ttlMs; what is not set is left out. --timeout is "
+            "for\n"
+            "connecting only; --deadline is for the call.\n"
+            "\n"
+            "The exit code follows the status: OK 0, INVALID_ARGUMENT 64, UNAVAILABLE, "
+            "DEADLINE_EXCEEDED\n"
+            "and RESOURCE_EXHAUSTED 69, ABORTED 75, any other 70. Busy is an answer, not a "
+            "status.\n",
+            "  holdfast call Locks/Inspect '{\"key\": \"deploy\"}'\n"
+            "  holdfast call Health/Check\n"
+            "  echo '{\"ask\": {\"key\": \"deploy\"}}' | cat - /dev/tty | holdfast call "
+            "Locks/Hold -\n"
+            "  holdfast call --deadline 5s -H 'trace: 7' Locks/Acquire @ask.json\n",
+        },
+    [COMMAND_COMPLETION] =
+        {
+            "usage: holdfast completion bash|zsh\n"
+            "\n"
+            "Prints a script that makes the shell complete commands, options and methods.\n",
+            "",
+            "  source <(holdfast completion bash)\n"
+            "  holdfast completion bash > /etc/bash_completion.d/holdfast\n"
+            "  holdfast completion zsh > ~/.zfunc/_holdfast\n",
         },
     [COMMAND_RELEASE] =
         {

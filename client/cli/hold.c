@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <jansson.h>
 #include <signal.h>
-#include <unistd.h>
 
+#include "input.h"
 #include "output.h"
 #include "session.h"
 #include "waiting.h"
@@ -16,15 +15,10 @@ struct hold {
     struct waiting waiting;
     struct holdfast_lease *lease;
     bool is_releasing;
-    struct event *input;
-    struct event *input_retry;
+    struct input input;
     struct event *interrupt;
     struct event *terminate;
 };
-
-/* A background job may not read from its terminal; asked again after this long, for it may come to
- * the foreground. */
-static const struct timeval background_pause = {.tv_usec = 250000};
 
 /* The fence of each lock, where there are several. */
 static json_t *fences_json(const struct holdfast_lease *lease)
@@ -99,8 +93,7 @@ static void release(struct hold *hold)
         return;
     }
     hold->is_releasing = true;
-    event_del(hold->input);
-    event_del(hold->input_retry);
+    input_stop(&hold->input);
     event_del(hold->interrupt);
     event_del(hold->terminate);
     holdfast_async_release(hold->session.async, hold->lease, on_released, hold);
@@ -113,29 +106,9 @@ static void on_signal(evutil_socket_t number, short what, void *user)
     release((struct hold *)user);
 }
 
-static void on_input(evutil_socket_t fd, short what, void *user)
+static void on_input_end(void *user)
 {
-    struct hold *hold = (struct hold *)user;
-    char ignored[4096];
-    (void)what;
-    const ssize_t count = read(fd, ignored, sizeof(ignored));
-    if (count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN))) {
-        return;
-    }
-    if (count < 0 && errno == EIO && isatty(fd)) {
-        event_del(hold->input);
-        event_add(hold->input_retry, &background_pause);
-        return;
-    }
-    release(hold);
-}
-
-static void on_input_retry(evutil_socket_t fd, short what, void *user)
-{
-    struct hold *hold = (struct hold *)user;
-    (void)fd;
-    (void)what;
-    event_add(hold->input, NULL);
+    release((struct hold *)user);
 }
 
 static void on_at_risk(struct holdfast_lease *lease, int64_t valid_for_ms, void *user)
@@ -195,7 +168,7 @@ static void on_granted(enum holdfast_result result, struct holdfast_lease *lease
         return;
     }
     print_granted(hold);
-    if (event_add(hold->input, NULL) != 0 || event_add(hold->interrupt, NULL) != 0 ||
+    if (!input_start(&hold->input) || event_add(hold->interrupt, NULL) != 0 ||
         event_add(hold->terminate, NULL) != 0) {
         output_error("Cannot watch the input and signals: out of memory.");
         session_end(&hold->session, EXIT_UNEXPECTED);
@@ -205,12 +178,9 @@ static void on_granted(enum holdfast_result result, struct holdfast_lease *lease
 static bool create_events(struct hold *hold)
 {
     struct event_base *base = hold->session.base;
-    hold->input = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, hold);
-    hold->input_retry = event_new(base, -1, 0, on_input_retry, hold);
     hold->interrupt = event_new(base, SIGINT, EV_SIGNAL | EV_PERSIST, on_signal, hold);
     hold->terminate = event_new(base, SIGTERM, EV_SIGNAL | EV_PERSIST, on_signal, hold);
-    if (hold->input == NULL || hold->input_retry == NULL || hold->interrupt == NULL ||
-        hold->terminate == NULL) {
+    if (!input_open(&hold->input, base) || hold->interrupt == NULL || hold->terminate == NULL) {
         output_error("Cannot watch the input and signals: out of memory.");
         return false;
     }
@@ -239,17 +209,15 @@ static void ask(struct hold *hold)
 
 int command_hold(const struct arguments *arguments)
 {
-    struct hold hold = {.lease = NULL};
-    /* So that reading the terminal from the background fails instead of stopping the process. */
-    signal(SIGTTIN, SIG_IGN);
+    struct hold hold = {.input = {.on_end = on_input_end}};
+    hold.input.user = &hold;
     if (session_open(&hold.session, arguments) && waiting_open(&hold.waiting, &hold.session) &&
         create_events(&hold)) {
         ask(&hold);
         session_run(&hold.session);
     }
     waiting_close(&hold.waiting);
-    free_event(hold.input);
-    free_event(hold.input_retry);
+    input_close(&hold.input);
     free_event(hold.interrupt);
     free_event(hold.terminate);
     if (hold.lease != NULL) {

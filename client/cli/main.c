@@ -15,12 +15,22 @@ static int command_help(const struct arguments *arguments)
 }
 
 static int (*const commands[COMMAND_COUNT])(const struct arguments *arguments) = {
-    [COMMAND_RUN] = command_run,         [COMMAND_HOLD] = command_hold,
-    [COMMAND_TRY] = command_try,         [COMMAND_RESUME] = command_resume,
-    [COMMAND_RELEASE] = command_release, [COMMAND_RENEW] = command_renew,
-    [COMMAND_INSPECT] = command_inspect, [COMMAND_WATCH] = command_watch,
-    [COMMAND_LS] = command_ls,           [COMMAND_TOP] = command_top,
-    [COMMAND_ELECT] = command_elect,     [COMMAND_HELP] = command_help,
+    [COMMAND_RUN] = command_run,
+    [COMMAND_HOLD] = command_hold,
+    [COMMAND_TRY] = command_try,
+    [COMMAND_RESUME] = command_resume,
+    [COMMAND_RELEASE] = command_release,
+    [COMMAND_RENEW] = command_renew,
+    [COMMAND_INSPECT] = command_inspect,
+    [COMMAND_WATCH] = command_watch,
+    [COMMAND_LS] = command_ls,
+    [COMMAND_TOP] = command_top,
+    [COMMAND_ELECT] = command_elect,
+    [COMMAND_LIST] = command_list,
+    [COMMAND_DESCRIBE] = command_describe,
+    [COMMAND_CALL] = command_call,
+    [COMMAND_COMPLETION] = command_completion,
+    [COMMAND_HELP] = command_help,
 };
 
 static int act(const struct arguments *arguments)

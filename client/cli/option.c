@@ -12,7 +12,8 @@
 #define PRINTERS                                                                                   \
     (ON(COMMAND_HOLD) | ON(COMMAND_RESUME) | ON(COMMAND_TRY) | ON(COMMAND_RELEASE) |               \
      ON(COMMAND_RENEW) | VIEWERS)
-#define CALLERS      (PRINTERS | PROGRAMS | ON(COMMAND_TOP))
+#define CALLERS      (PRINTERS | PROGRAMS | ON(COMMAND_TOP) | GENERIC)
+#define GENERIC      (ON(COMMAND_LIST) | ON(COMMAND_DESCRIBE) | ON(COMMAND_CALL))
 #define EVERYWHERE   (~0U)
 #define DAY_MS       ((int64_t)24 * 60 * 60 * 1000)
 #define OPTION_WIDTH 24
@@ -55,7 +56,13 @@ const struct option option_table[] = {
      "print one picture and exit"},
     {"json", NULL, OPTION_FLAG, PRINTERS, VALUE(is_json), NULL, 0, 0,
      "print one JSON object a line instead of text"},
-    {"quiet", NULL, OPTION_FLAG, CALLERS, VALUE(is_quiet), NULL, 0, 0,
+    {"data", "JSON", OPTION_TEXT, ON(COMMAND_CALL), VALUE(data), NULL, 0, 0,
+     "what is sent: JSON, @FILE, or - for standard input"},
+    {"header", "TEXT", OPTION_HEADER, ON(COMMAND_CALL), VALUE(headers), NULL, 0, 0,
+     "\"NAME: VALUE\", sent along as metadata; may be repeated"},
+    {"deadline", "DURATION", OPTION_DURATION, ON(COMMAND_CALL), VALUE(deadline_ms), NULL, 1, DAY_MS,
+     "end the call after that long, whatever it waits for (default: never)"},
+    {"quiet", NULL, OPTION_FLAG, CALLERS & ~GENERIC, VALUE(is_quiet), NULL, 0, 0,
      "print errors and JSON only, nothing for the reader's comfort"},
     {"server", "URL", OPTION_TEXT, CALLERS, VALUE(server), "HOLDFAST_SERVER", 0, 0,
      "tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH"},
@@ -86,6 +93,33 @@ bool option_find(const char *name, size_t length, size_t *index)
         }
     }
     return false;
+}
+
+static const struct {
+    char letter;
+    const char *name;
+} letters[] = {{'d', "data"}, {'H', "header"}, {'h', "help"}};
+
+#define LETTER_COUNT (sizeof(letters) / sizeof(letters[0]))
+
+bool option_find_letter(char letter, size_t *index)
+{
+    for (size_t i = 0; i < LETTER_COUNT; i++) {
+        if (letters[i].letter == letter) {
+            return option_find(letters[i].name, strlen(letters[i].name), index);
+        }
+    }
+    return false;
+}
+
+char option_letter(size_t index)
+{
+    for (size_t i = 0; i < LETTER_COUNT; i++) {
+        if (strcmp(letters[i].name, option_table[index].name) == 0) {
+            return letters[i].letter;
+        }
+    }
+    return '\0';
 }
 
 static size_t smallest(size_t a, size_t b)
@@ -201,7 +235,11 @@ void arguments_write_options(enum command command, FILE *out)
         const bool has_space = option->argument != NULL && option->kind != OPTION_WAIT;
         const char *separator = has_space ? " " : "";
         char name[2 * OPTION_NAME_SIZE];
-        snprintf(name, sizeof(name), "--%s%s%s", option->name, separator,
+        char letter[8] = "";
+        if (option_letter(i) != '\0') {
+            snprintf(letter, sizeof(letter), "-%c, ", option_letter(i));
+        }
+        snprintf(name, sizeof(name), "%s--%s%s%s", letter, option->name, separator,
                  option->argument != NULL ? option->argument : "");
         fprintf(out, "  %-*s %s", OPTION_WIDTH - 2, name, option->help);
         if (option->environment != NULL) {

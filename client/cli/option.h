@@ -21,7 +21,8 @@ enum option_kind {
     OPTION_WAIT, /* a duration, or nothing for the longest there is */
     OPTION_COUNT,
     OPTION_TOKEN,
-    OPTION_KEY, /* may be given again and again */
+    OPTION_KEY,    /* may be given again and again */
+    OPTION_HEADER, /* likewise */
 };
 
 struct option {
@@ -43,6 +44,12 @@ extern const size_t option_count; /* below OPTION_MAX */
 
 /* Whether `name`, of `length` bytes, is an option; its index. */
 bool option_find(const char *name, size_t length, size_t *index);
+
+/* Whether an option is also called by this letter; its index. */
+bool option_find_letter(char letter, size_t *index);
+
+/* The letter of the option at `index`; NUL when it has none. */
+char option_letter(size_t index);
 
 /* The name of the option, or the command, that was probably meant; NULL when nothing is near. */
 const char *option_nearest(const char *typed, size_t length);

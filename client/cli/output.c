@@ -101,6 +101,55 @@ int output_failure(enum holdfast_result result, const char *key, const char *err
     return EXIT_UNEXPECTED;
 }
 
+/* As https://grpc.io/docs/guides/status-codes/ has them. */
+enum {
+    INVALID_ARGUMENT = 3,
+    DEADLINE_EXCEEDED,
+    RESOURCE_EXHAUSTED = 8,
+    ABORTED = 10,
+    UNAVAILABLE = 14
+};
+
+static const char *const status_names[] = {
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+};
+
+int output_status(int status, const char *what, const char *text)
+{
+    const size_t known = sizeof(status_names) / sizeof(status_names[0]);
+    const bool is_known = status > 0 && (size_t)status < known;
+    output_error("%s: %s: %s%s", what, is_known ? status_names[status] : "UNKNOWN", text,
+                 hint(text));
+    switch (status) {
+    case INVALID_ARGUMENT:
+        return EXIT_USAGE;
+    case UNAVAILABLE:
+    case DEADLINE_EXCEEDED:
+    case RESOURCE_EXHAUSTED:
+        return EXIT_AWAY;
+    case ABORTED:
+        return EXIT_BUSY;
+    default:
+        return EXIT_UNEXPECTED;
+    }
+}
+
 static void write_since(int64_t since_ms, char *text, size_t size)
 {
     const time_t seconds = (time_t)(since_ms / 1000);

@@ -48,6 +48,9 @@ bool output_finish(void);
  * library says. */
 int output_failure(enum holdfast_result result, const char *key, const char *error);
 
+/* Likewise of a call that ended with a gRPC status other than 0. */
+int output_status(int status, const char *what, const char *text);
+
 /* "KEY is held by LABEL since ..., N s left", or why nobody can have it */
 void output_holder_text(const char *key, const struct holdfast_holder *holder,
                         char text[OUTPUT_TEXT_SIZE]);

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON as `holdfast call` reads and writes it, against python's protobuf: random messages both ways."""
+import base64
+import json
+import math
+import random
+import struct
+import subprocess
+
+import pytest
+from google.protobuf import descriptor_pb2, json_format
+
+import schema
+from server import BIN_DIR
+
+TRANSCODER = BIN_DIR.parent / "tests/unit/transcoder"
+KINDS = BIN_DIR.parent / "tests/unit/cli/kinds.protoset"
+EVERYTHING = "kinds.Everything"
+TYPES = [
+    EVERYTHING,
+    "holdfast.v1.AcquireRequest",
+    "holdfast.v1.HoldRequest",
+    "holdfast.v1.HoldEvent",
+    "holdfast.v1.ListLocksResponse",
+    "grpc.health.v1.HealthListResponse",
+]
+ROUNDS = 300
+
+
+def message_class(name):
+    if name == EVERYTHING:
+        return schema.Schema(descriptor_pb2.FileDescriptorSet.FromString(KINDS.read_bytes()).file).message(name)
+    return schema.built().message(name)
+
+
+class Transcoder:
+    def __init__(self):
+        self.popen = subprocess.Popen(
+            [TRANSCODER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+
+    def ask(self, *words):
+        self.popen.stdin.write(" ".join(words) + "\n")
+        self.popen.stdin.flush()
+        return self.popen.stdout.readline().rstrip("\n")
+
+    def json(self, name, message):
+        return self.ask("json", name, base64.b64encode(message.SerializeToString()).decode())
+
+    def proto(self, name, text):
+        return self.ask("proto", name, text)
+
+    def close(self):
+        self.popen.stdin.close()
+        assert self.popen.wait(10) == 0
+
+
+@pytest.fixture
+def transcoder():
+    transcoder = Transcoder()
+    yield transcoder
+    transcoder.close()
+
+
+# Random messages
+
+
+def text(dice):
+    letters = 'ab "\\/{}[]:,\'\n\t\x01\x7fé€\u2028🔒'
+    return "".join(dice.choice(letters) for _ in range(dice.choice([0, 1, 1, 5, 30])))
+
+
+def integer(bits, signed):
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    return lambda dice: dice.choice([low, high, 0, 1, dice.randint(low, high), dice.randint(max(low, -9), 9)])
+
+
+def real(dice):
+    """Not -0.0, which protobuf-c takes for a field that is not set."""
+    return dice.choice([0.0, 0.1, 1e300, -2.5e-300, math.inf, -math.inf, math.nan, dice.uniform(-9, 9), 7.0])
+
+
+def single(dice):
+    """A number that 32 bits can hold."""
+    value = dice.choice([0.0, 0.1, 3e38, 1e-45, math.inf, -math.inf, math.nan, dice.uniform(-9, 9), 16777217.0])
+    return struct.unpack("f", struct.pack("f", value))[0]
+
+
+def value_of(field, dice, depth):
+    kinds = field.__class__
+    if field.type == kinds.TYPE_ENUM:
+        return dice.choice([*(value.number for value in field.enum_type.values), 4711, -1])
+    makers = {
+        kinds.TYPE_STRING: text,
+        kinds.TYPE_BYTES: lambda dice: dice.randbytes(dice.choice([0, 1, 2, 3, 40])),
+        kinds.TYPE_BOOL: lambda dice: dice.random() < 0.5,
+        kinds.TYPE_DOUBLE: real,
+        kinds.TYPE_FLOAT: single,
+    }
+    for bits in (32, 64):
+        for prefix, signed in (("INT", True), ("SINT", True), ("SFIXED", True), ("UINT", False), ("FIXED", False)):
+            makers[getattr(kinds, f"TYPE_{prefix}{bits}")] = integer(bits, signed)
+    return makers[field.type](dice)
+
+
+def is_map(field):
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def fill_map(message, field, dice, depth):
+    key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
+    target = getattr(message, field.name)
+    for _ in range(dice.choice([1, 2])):
+        chosen = value_of(key, dice, depth)
+        if value.message_type is not None:
+            fill(target[chosen], dice, depth - 1)
+        else:
+            target[chosen] = value_of(value, dice, depth)
+
+
+def fill_field(message, field, dice, depth):
+    if is_map(field):
+        fill_map(message, field, dice, depth)
+    elif field.label == field.LABEL_REPEATED:
+        target = getattr(message, field.name)
+        for _ in range(dice.choice([1, 2, 3])):
+            if field.message_type is not None:
+                fill(target.add(), dice, depth - 1)
+            else:
+                target.append(value_of(field, dice, depth))
+    elif field.message_type is not None:
+        child = getattr(message, field.name)
+        child.SetInParent()
+        fill(child, dice, depth - 1)
+    else:
+        setattr(message, field.name, value_of(field, dice, depth))
+
+
+def fill(message, dice, depth=3):
+    for field in message.DESCRIPTOR.fields:
+        share = 0.3 if field.message_type is None else 0.15 * depth / 3
+        if depth > 0 and dice.random() < share:
+            fill_field(message, field, dice, depth)
+    return message
+
+
+def same(one, two):
+    """NaN is like NaN here."""
+    return one.SerializeToString(deterministic=True) == two.SerializeToString(deterministic=True)
+
+
+def names_of(value):
+    """The objects' members, all levels, without the numbers."""
+    if isinstance(value, dict):
+        return {name: names_of(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [names_of(inner) for inner in value]
+    return value if isinstance(value, (str, bool)) else None
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_messages_become_json(transcoder, name):
+    kind = message_class(name)
+    dice = random.Random(f"out {name}")
+    for _ in range(ROUNDS):
+        message = fill(kind(), dice)
+        ours = transcoder.json(name, message)
+        assert same(json_format.Parse(ours, kind()), message), ours
+        theirs = json_format.MessageToJson(message)
+        assert names_of(json.loads(ours)) == names_of(json.loads(theirs)), ours
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_json_becomes_messages(transcoder, name):
+    kind = message_class(name)
+    dice = random.Random(f"in {name}")
+    for _ in range(ROUNDS):
+        message = fill(kind(), dice)
+        theirs = json_format.MessageToDict(
+            message,
+            preserving_proto_field_name=dice.random() < 0.5,
+            including_default_value_fields=dice.random() < 0.3,
+            use_integers_for_enums=dice.random() < 0.3,
+        )
+        line = json.dumps(theirs, ensure_ascii=dice.random() < 0.5)
+        ours = transcoder.proto(name, line)
+        assert not ours.startswith("!"), f"{ours} for {line}"
+        assert same(kind.FromString(base64.b64decode(ours)), message), line
+
+
+ACCEPTED = [
+    "{}",
+    '{"text": null, "childList": null, "left": null, "number": 0}',
+    '{"int32Field": "12", "uint64Field": 13, "int64Field": -14}',
+    '{"int32Field": 1e3, "uint32Field": 5.0}',
+    '{"uint64Field": "18446744073709551615", "int64Field": "-9223372036854775808"}',
+    '{"floatField": "1.5", "doubleField": "-Infinity"}',
+    '{"doubleField": 3, "floatField": "NaN"}',
+    '{"blob": "-_8="}',
+    '{"blob": "+/8="}',
+    '{"blob": "-_8"}',
+    '{"colourField": "COLOUR_RED", "colourList": [1, "COLOUR_DARK", 99]}',
+    '{"boolMap": {"true": 1, "false": "NaN"}, "childMap": {"-5": {}}, "int32_map": {"7": "AA=="}}',
+    '{"maybeNumber": 0, "maybeText": "", "maybeChild": {}, "maybeBool": false, "maybeBlob": ""}',
+    '{"a1B2C3": "x"}',
+    '{"a1_b2__c3": "x"}',
+    '{"text": "\\ud83d\\udd12 \\u00e9"}',
+]
+
+REFUSED = [
+    '{"nothing": 1}',
+    '{"child": {"childList": [{}, {"nothing": 1}]}}',
+    '{"int32Field": 2147483648}',
+    '{"int32Field": 1.5}',
+    '{"int32Field": "1.5"}',
+    '{"int32Field": "x"}',
+    '{"int32Field": ""}',
+    '{"int32Field": true}',
+    '{"uint32Field": -1}',
+    '{"uint64Field": "-1"}',
+    '{"uint64Field": "18446744073709551616"}',
+    '{"int64Field": "9223372036854775808"}',
+    '{"boolField": "true"}',
+    '{"boolField": 1}',
+    '{"text": 1}',
+    '{"text": ["a"]}',
+    '{"colourField": "COLOUR_BLUE"}',
+    '{"floatField": 1e39}',
+    '{"floatField": "x"}',
+    '{"doubleField": []}',
+    '{"child": "x"}',
+    '{"textList": "x"}',
+    '{"textList": [null]}',
+    '{"textMap": []}',
+    '{"textMap": {"a": null}}',
+    '{"int32Map": {"x": ""}}',
+    '{"boolMap": {"yes": 1}}',
+    '{"left": "a", "number": 1}',
+    '{"text": "a", "text": "b"}',
+    '{"text": "\\ud83d"}',
+    '"x"',
+    "{",
+    "{'text': 1}",
+]
+
+# Where python is more forgiving than the rules are, or forgets to look.
+REFUSED_BY_US = [
+    '{"blob": "$$$$"}',
+    '{"child": []}',
+    '{"int32Field": 1, "int32_field": 1}',
+    "[]",
+    "null",
+]
+
+
+@pytest.mark.parametrize("line", ACCEPTED)
+def test_what_both_accept(transcoder, line):
+    kind = message_class(EVERYTHING)
+    ours = transcoder.proto(EVERYTHING, line)
+    assert not ours.startswith("!"), ours
+    assert same(kind.FromString(base64.b64decode(ours)), json_format.Parse(line, kind()))
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_what_both_refuse(transcoder, line):
+    with pytest.raises((json_format.ParseError, ValueError)):
+        json_format.Parse(line, message_class(EVERYTHING)())
+    assert transcoder.proto(EVERYTHING, line).startswith("! ")
+
+
+@pytest.mark.parametrize("line", REFUSED_BY_US)
+def test_what_we_refuse(transcoder, line):
+    assert transcoder.proto(EVERYTHING, line).startswith("! ")
+
+
+def test_a_refusal_names_the_field(transcoder):
+    line = '{"child": {"child_list": [{}, {"colourField": "BLUE"}]}}'
+    assert transcoder.proto(EVERYTHING, line) == '! child.child_list[1].colourField: "BLUE" is no Colour'
+    line = '{"childMap": {"7": {"nothing": 1}}}'
+    assert transcoder.proto(EVERYTHING, line) == "! childMap.7.nothing: no such field in kinds.Everything"
+
+
+def test_a_text_that_is_none_is_named(transcoder):
+    bad = base64.b64encode(b"\x8a\x01\x03\x7a\x01\xff").decode()  # child.text
+    assert transcoder.ask("json", EVERYTHING, bad) == "! child.text: not valid UTF-8"
