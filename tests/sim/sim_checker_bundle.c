@@ -138,7 +138,7 @@ static void check_whole(const struct bundle *bundle)
     bool is_valid = true;
     for (size_t i = 0; i < bundle->count; i++) {
         const struct lease *lease = group_lease(bundle->group, i);
-        if (lease == NULL) {
+        if (lease == NULL || lease_state(lease) != LEASE_HELD) {
             return; /* a violation of its own */
         }
         is_valid = is_valid && lease_is_valid(lease, now_us);

@@ -123,7 +123,7 @@ static void draw_load(struct world *world)
     for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
         world->limits[lock] = (uint32_t)sim_random_between(random, 0, 3);
     }
-    if (world->config.seed / 2 % 2 == 0) {
+    if (world->config.seed / 2 % 2 == 1) {
         world->connection_permille = (int)sim_random_between(random, 50, 500);
     }
 }
