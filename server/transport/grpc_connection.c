@@ -19,10 +19,14 @@
 #include "wire/grpc_request.h"
 #include "wire/http2.h"
 
-/* One turn's share of a connection, and the pieces in which it is taken. */
+/* One turn's share of a connection, and the pieces in which it is taken: small, as the answers to
+ * what is in a piece are many times its size. */
 #define SLICE_FRAMES 64
 #define SLICE_BYTES  ((size_t)256 * 1024)
-#define PIECE_BYTES  ((size_t)4 * 1024)
+#define PIECE_BYTES  ((size_t)1024)
+
+/* What part of the output that may wait is queued in one turn. */
+#define SLICE_OF_OUTPUT 8
 
 /* Between the two steps of parting: requests that were on their way have arrived by then. */
 #define PARTING_US (200 * CLOCK_US_PER_MS)
@@ -53,6 +57,13 @@ struct grpc_connection {
     enum { PARTING_NOT, PARTING_ANNOUNCED, PARTING_DONE } parting;
     struct timer part;
     const char *problem;
+};
+
+/* What a turn began with, and what it has taken from the input. */
+struct slice {
+    uint64_t frames;
+    size_t queued;
+    size_t taken;
 };
 
 static void *on_open(void *user, int32_t id)
@@ -251,18 +262,26 @@ void grpc_connection_destroy(struct grpc_connection *connection)
     memory_free(connection);
 }
 
+/* Whether this turn goes on with the input: what it queued leaves before more is queued. */
+static bool has_turn(const struct grpc_connection *connection, const struct slice *slice)
+{
+    const struct grpc_shared *shared = &connection->shared;
+    return connection->problem == NULL && !stream_is_congested(shared->stream) &&
+           http2_frames(shared->http2) - slice->frames < SLICE_FRAMES &&
+           slice->taken < SLICE_BYTES &&
+           shared->queued <= slice->queued + shared->output_max / SLICE_OF_OUTPUT;
+}
+
 void grpc_connection_input(struct grpc_connection *connection)
 {
     struct stream *stream = connection->shared.stream;
     struct evbuffer *input = stream_input(stream);
-    uint64_t frames = http2_frames(http2_of(connection));
-    size_t taken = 0;
+    struct slice slice = {.frames = http2_frames(http2_of(connection)),
+                          .queued = connection->shared.queued};
     size_t size = 0;
     connection->heard_us = now_us_of(connection);
-    while (connection->problem == NULL && !stream_is_congested(stream) &&
-           http2_frames(http2_of(connection)) - frames < SLICE_FRAMES && taken < SLICE_BYTES &&
-           take_piece(connection, input, &size)) {
-        taken += size;
+    while (has_turn(connection, &slice) && take_piece(connection, input, &size)) {
+        slice.taken += size;
     }
     if (evbuffer_get_length(input) > 0 && connection->problem == NULL) {
         stream_yield(stream);
@@ -274,17 +293,17 @@ bool grpc_connection_flush(struct grpc_connection *connection)
 {
     const uint8_t *bytes = NULL;
     size_t length = 0;
-    do {
-        if (stream_is_congested(connection->shared.stream)) {
-            return true;
-        }
+    while (!stream_is_congested(connection->shared.stream)) {
         if (!http2_produce(http2_of(connection), &bytes, &length)) {
             fail(connection, http2_problem(http2_of(connection)));
             return false;
         }
+        if (length == 0) {
+            return false;
+        }
         stream_write(connection->shared.stream, bytes, length);
-    } while (length > 0);
-    return false;
+    }
+    return true;
 }
 
 void grpc_connection_drain(struct grpc_connection *connection)

@@ -19,8 +19,11 @@
 #define PILE_MAX ((size_t)32 * 1024)
 #define PILE_MIN ((size_t)16 * 1024)
 
-/* What one stream may queue of all that its connection may. */
+/* What one stream may queue of all that its connection may; what all of them may before none is
+ * listened to any more; and below which they are again. */
 #define SHARE_OF_OUTPUT 4
+#define FULL_OUTPUT     2
+#define EASED_OUTPUT    4
 
 /* Bytes of unfinished messages, and of those that wait behind piled up answers, on one connection.
  */
@@ -58,22 +61,26 @@ static void end(struct grpc_stream *stream)
     }
 }
 
-static void make_due(struct grpc_stream *stream)
+static void stop_waiting(struct grpc_stream *stream)
 {
-    struct grpc_shared *shared = stream->shared;
-    if (!stream->is_due) {
-        stream->is_due = true;
-        TAILQ_INSERT_TAIL(&shared->due, stream, due);
-        loop_post(shared->loop, LOOP_INPUT, &shared->due_task);
+    if (stream->waits_in != NULL) {
+        TAILQ_REMOVE(stream->waits_in, stream, wait);
+        stream->waits_in = NULL;
     }
 }
 
-static void make_undue(struct grpc_stream *stream)
+static void wait_in(struct grpc_stream *stream, struct grpc_stream_queue *queue)
 {
-    if (stream->is_due) {
-        stream->is_due = false;
-        TAILQ_REMOVE(&stream->shared->due, stream, due);
-    }
+    stop_waiting(stream);
+    TAILQ_INSERT_TAIL(queue, stream, wait);
+    stream->waits_in = queue;
+}
+
+static void make_due(struct grpc_stream *stream)
+{
+    struct grpc_shared *shared = stream->shared;
+    wait_in(stream, &shared->due);
+    loop_post(shared->loop, LOOP_INPUT, &shared->due_task);
 }
 
 static void drop_out(struct grpc_stream *stream, size_t length)
@@ -214,9 +221,31 @@ static const struct call_transport call_transport = {.send = on_send, .finish = 
  * ---- Requests ----
  */
 
+static bool is_full(const struct grpc_shared *shared)
+{
+    return shared->queued > shared->output_max / FULL_OUTPUT;
+}
+
+/* Whether the stream is not listened to for now. */
 static bool is_piled_up(const struct grpc_stream *stream)
 {
-    return stream->out.length > PILE_MAX && !stream->call.is_finished;
+    return (stream->out.length > PILE_MAX || is_full(stream->shared)) && !stream->call.is_finished;
+}
+
+/* Some answers have left: those who were waiting for that are listened to again. */
+static void ease(struct grpc_shared *shared)
+{
+    struct grpc_stream *stream = NULL;
+    struct grpc_stream *next = NULL;
+    if (shared->queued > shared->output_max / EASED_OUTPUT) {
+        return;
+    }
+    for (stream = TAILQ_FIRST(&shared->paused); stream != NULL; stream = next) {
+        next = TAILQ_NEXT(stream, wait);
+        if (stream->out.length < PILE_MIN) {
+            make_due(stream);
+        }
+    }
 }
 
 static void refuse_message(struct grpc_stream *stream, enum grpc_message_read why, size_t length)
@@ -287,7 +316,11 @@ static bool is_end_of_interest(const struct call *call)
 static void settle(struct grpc_stream *stream)
 {
     struct call *call = &stream->call;
+    if (stream->is_overflowing) {
+        return;
+    }
     if (is_piled_up(stream)) {
+        wait_in(stream, &stream->shared->paused);
         return;
     }
     if (stream->unconsumed > 0) {
@@ -307,7 +340,7 @@ static void settle(struct grpc_stream *stream)
 
 struct grpc_stream *grpc_stream_create(struct grpc_shared *shared, int32_t id)
 {
-    if (shared->queued > shared->output_max / 2) {
+    if (is_full(shared)) {
         return NULL;
     }
     struct grpc_stream *stream = memory_alloc(sizeof(*stream));
@@ -364,9 +397,10 @@ void grpc_stream_half_close(struct grpc_stream *stream)
 void grpc_stream_close(struct grpc_stream *stream)
 {
     stream->is_closed = true;
-    make_undue(stream);
+    stop_waiting(stream);
     drop_in(stream, stream->in.length);
     drop_out(stream, stream->out.length);
+    ease(stream->shared);
     if (stream->call.session != NULL) {
         session_cancel_call(&stream->call);
     }
@@ -381,9 +415,7 @@ size_t grpc_stream_pull(struct grpc_stream *stream, uint8_t *bytes, size_t size,
         memcpy(bytes, byte_queue_front(&stream->out), length);
         drop_out(stream, length);
     }
-    if (stream->unconsumed > 0 && stream->out.length < PILE_MIN) {
-        make_due(stream);
-    }
+    ease(stream->shared);
     if (stream->is_answered && stream->out.length == 0) {
         send_trailers(stream);
         *is_last = true;
@@ -415,7 +447,7 @@ static void run_due(struct task *task)
     struct grpc_shared *shared = CONTAINER_OF(task, struct grpc_shared, due_task);
     struct grpc_stream *stream = NULL;
     while ((stream = TAILQ_FIRST(&shared->due)) != NULL) {
-        make_undue(stream);
+        stop_waiting(stream);
         see_to(stream);
     }
 }
@@ -453,6 +485,7 @@ void grpc_shared_init(struct grpc_shared *shared)
 {
     LIST_INIT(&shared->streams);
     LIST_INIT(&shared->ended);
+    TAILQ_INIT(&shared->paused);
     TAILQ_INIT(&shared->due);
     task_init(&shared->reap_task, run_reap);
     task_init(&shared->due_task, run_due);

@@ -38,7 +38,8 @@ struct grpc_shared {
     struct grpc_stream_list streams; /* all of them */
     struct grpc_stream_list ended;   /* their calls' memory, or all of theirs, goes in FREE */
     struct task reap_task;
-    struct grpc_stream_queue due; /* to be seen to in INPUT */
+    struct grpc_stream_queue paused; /* not listened to until answers have left */
+    struct grpc_stream_queue due;    /* to be seen to in INPUT */
     struct task due_task;
 };
 
@@ -46,9 +47,10 @@ struct grpc_stream {
     struct call call;
     struct grpc_shared *shared;
     int32_t id;
-    LIST_ENTRY(grpc_stream) link;  /* in shared->streams */
-    LIST_ENTRY(grpc_stream) ended; /* in shared->ended if is_ended */
-    TAILQ_ENTRY(grpc_stream) due;  /* in shared->due if is_due */
+    LIST_ENTRY(grpc_stream) link;       /* in shared->streams */
+    LIST_ENTRY(grpc_stream) ended;      /* in shared->ended if is_ended */
+    TAILQ_ENTRY(grpc_stream) wait;      /* in shared->paused or shared->due */
+    struct grpc_stream_queue *waits_in; /* which of them; NULL: neither */
     struct byte_queue in; /* the part of a message that has come, or what may not be read */
     struct byte_queue out;
     size_t unconsumed; /* bytes in `in` that the client's window does not get back yet */
@@ -62,7 +64,6 @@ struct grpc_stream {
     bool is_closed;      /* HTTP/2 has forgotten the stream */
     bool is_released;    /* the call's memory is gone */
     bool is_ended;
-    bool is_due;
 };
 
 /* `shared` with its pointers and limits set; the rest is prepared here. */
