@@ -186,11 +186,29 @@ static void cancel(struct lease *lease, int64_t now_us)
     }
 }
 
+/* Who is in the way. Between two leases of this server that is nobody who has a name. */
+static bool find_holder(const struct lock *lock, struct store_holder *holder, int64_t now_us)
+{
+    const struct tenure *owned = lock->owned;
+    if (owned == NULL || owned->lease != NULL) {
+        return queue_find_holder(lock, holder, now_us);
+    }
+    const int64_t left_us = owned->deadline_us - now_us;
+    *holder = (struct store_holder){
+        .is_held = true,
+        .mode = STORE_EXCLUSIVE,
+        .holders = 1,
+        .remaining_us = left_us > 0 ? left_us : 0,
+        .fence = owned->fence,
+    };
+    return true;
+}
+
 static void on_wait_over(struct lease *lease, int64_t now_us)
 {
     struct store_result result = {.code = STORE_BUSY};
     char label[LEASE_LABEL_MAX];
-    if (!queue_find_holder(lease->lock, &result.holder, now_us)) {
+    if (!find_holder(lease->lock, &result.holder, now_us)) {
         result.code = STORE_UNAVAILABLE;
         result.detail = "the store could not be reached in time";
     } else if (result.holder.label_length > 0) {

@@ -137,6 +137,30 @@ static void test_a_release_hands_on_in_memory(void **state)
     assert_forgotten(fixture);
 }
 
+/* While the store is asked for fences nobody holds the lock, but this server has it. */
+static void test_a_wait_that_ends_between_two_leases_found_the_lock_busy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct crowd crowd;
+    struct recorder hasty;
+    fixture_recorder_init(&hasty);
+    gather(fixture, &crowd, 2, 0);
+    struct lease_ask ask = fixture_ask();
+    ask.wait_until_us = fixture->now_us + CLOCK_US_PER_MS;
+    (void)fixture_ask_for(fixture, &ask, &hasty);
+    lease_release(crowd.leases[0], fixture->now_us);
+    fixture_turn(fixture);
+    struct store_op *op = fixture_only_op(fixture);
+    fixture_pass(fixture, CLOCK_US_PER_MS);
+    const struct lease_report *report = recorder_heard(&hasty, hasty.count);
+    assert_int_equal(report->event, LEASE_EVENT_REFUSED);
+    assert_int_equal(report->result->code, STORE_BUSY);
+    assert_int_equal(report->result->holder.fence, 10);
+    fixture_answer_with(fixture, op, (struct store_result){.code = STORE_OK, .fence_end = 100}, 0);
+    finish(fixture, crowd.leases[1]);
+    assert_forgotten(fixture);
+}
+
 static void test_a_run_ends_while_another_server_waits(void **state)
 {
     struct fixture *fixture = *state;
@@ -415,6 +439,7 @@ int main(void)
         TEST(test_a_free_lock_is_granted_without_a_word_of_waiting),
         TEST(test_the_others_ask_the_store_nothing),
         TEST(test_a_release_hands_on_in_memory),
+        TEST(test_a_wait_that_ends_between_two_leases_found_the_lock_busy),
         TEST(test_a_run_ends_while_another_server_waits),
         TEST(test_a_run_is_bounded_in_grants),
         TEST(test_a_waiter_confirms_what_it_hears),
