@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * contender SERVER DIRECTORY NUMBER LOCKS TTL_MS HOLD_US: takes random locks for as long as it
- * lives, counts in the file that each protects, and writes what it believed to
+ * contender SERVER DIRECTORY NUMBER LOCKS TTL_MS HOLD_US LIMIT: takes random locks for as long as
+ * it lives, counts in the file that each protects, and writes what it believed to
  * DIRECTORY/NUMBER.log, one line an event, times in microseconds of CLOCK_MONOTONIC:
  *
  *   G lock fence time   granted, and still valid just after this time
@@ -10,7 +10,8 @@
  *   C lock fence time   its count reached the file
  *
  * The file is the protected resource: "fence count", where a holder's first look makes its fence
- * the one to beat, and a write with a lower fence than the file's is refused.
+ * the one to beat, and a write with a lower fence than the file's is refused. With a LIMIT other
+ * than 0 the locks are semaphores of so many permits, and nothing is counted.
  */
 #include <fcntl.h>
 #include <holdfast/holdfast.h>
@@ -111,13 +112,13 @@ static void use(const struct holdfast_lease *lease, int file, unsigned lock, uns
 }
 
 /* The time is taken before the validity is asked for: what was valid later was so then. */
-static void contend(struct holdfast *holdfast, int file, unsigned lock, uint32_t ttl_ms,
+static void contend(struct holdfast *holdfast, int file, unsigned lock, struct holdfast_ask ask,
                     unsigned hold_us)
 {
     char key[32];
     struct holdfast_lease *lease = NULL;
     (void)snprintf(key, sizeof(key), "lock%u", lock);
-    const struct holdfast_ask ask = {.key = key, .ttl_ms = ttl_ms, .wait_ms = 30000};
+    ask.key = key;
     if (holdfast_hold(holdfast, &ask, &lease, NULL) != HOLDFAST_OK) {
         work_for(RETRY_US);
         return;
@@ -126,7 +127,11 @@ static void contend(struct holdfast *holdfast, int file, unsigned lock, uint32_t
     const int64_t start_us = now_us();
     if (holdfast_lease_valid_for_ms(lease) > 0) {
         note('G', lock, fence, start_us);
-        use(lease, file, lock, hold_us);
+        if (ask.mode == HOLDFAST_SHARED) {
+            work_for(hold_us);
+        } else {
+            use(lease, file, lock, hold_us);
+        }
         const int64_t end_us = now_us();
         note(holdfast_lease_valid_for_ms(lease) > 0 ? 'R' : 'L', lock, fence, end_us);
     }
@@ -143,8 +148,9 @@ int main(int count, char **arguments)
 {
     char path[512];
     char error[HOLDFAST_ERROR_SIZE];
-    if (count != 7) {
-        (void)fprintf(stderr, "usage: contender SERVER DIRECTORY NUMBER LOCKS TTL_MS HOLD_US\n");
+    if (count != 8) {
+        (void)fprintf(stderr,
+                      "usage: contender SERVER DIRECTORY NUMBER LOCKS TTL_MS HOLD_US LIMIT\n");
         return 64;
     }
     const struct holdfast_options options = {.server = arguments[1]};
@@ -162,9 +168,15 @@ int main(int count, char **arguments)
     for (unsigned lock = 0; lock < locks && lock < 64; lock++) {
         files[lock] = open_resource(arguments[2], lock);
     }
+    const struct holdfast_ask ask = {
+        .ttl_ms = number_of(arguments[5]),
+        .wait_ms = 30000,
+        .limit = number_of(arguments[7]),
+        .mode = number_of(arguments[7]) > 0 ? HOLDFAST_SHARED : HOLDFAST_EXCLUSIVE,
+    };
     unsigned seed = number_of(arguments[3]) * 2654435761U;
     for (;;) {
         const unsigned lock = (unsigned)rand_r(&seed) % locks;
-        contend(holdfast, files[lock], lock, number_of(arguments[5]), number_of(arguments[6]));
+        contend(holdfast, files[lock], lock, ask, number_of(arguments[6]));
     }
 }

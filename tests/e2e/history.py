@@ -46,6 +46,21 @@ def check(beliefs):
             assert one.fence < two.fence, f"fences of lock {lock} fall: {one} {two}"
 
 
+def check_permits(beliefs, limit):
+    """Never more holders of a lock at one time, and no fence twice. The most that there were."""
+    fences = collections.Counter((belief.lock, belief.fence) for belief in beliefs)
+    twice = [found for found, count in fences.items() if count > 1]
+    assert not twice, f"fences given twice: {twice}"
+    moments = [(belief.lock, belief.start, 1) for belief in beliefs]
+    moments += [(belief.lock, belief.end, -1) for belief in beliefs]
+    holders, most = collections.Counter(), 0
+    for lock, moment, step in sorted(moments):  # at one moment, ends come first
+        holders[lock] += step
+        most = max(most, holders[lock])
+        assert holders[lock] <= limit, f"lock {lock} has {holders[lock]} holders at {moment}"
+    return most
+
+
 def resource_count(directory, lock):
     path = directory / f"resource{lock}"
     if not path.exists():

@@ -21,10 +21,10 @@ SECONDS = 60 if os.environ.get("HOLDFAST_LONG") else 12
 class Crowd:
     """Contenders, each with its server; who dies is followed by another."""
 
-    def __init__(self, directory, servers, size, ttl_ms=3000, hold_us=500):
+    def __init__(self, directory, servers, size, locks=LOCKS, ttl_ms=3000, hold_us=500, limit=0):
         self.directory = directory
         self.servers = servers
-        self.words = [str(LOCKS), str(ttl_ms), str(hold_us)]
+        self.words = list(map(str, [locks, ttl_ms, hold_us, limit]))
         self.started = 0
         self.living = [self.start() for _ in range(size)]
 
@@ -56,9 +56,9 @@ class Crowd:
 
 
 def torment(crowd, servers, redis, rng, seconds):
-    """One fault after the other; nothing that is stopped stays so for long."""
+    """One fault after the other; nothing that is stopped stays so for long. Redis may be None."""
     end = time.monotonic() + seconds
-    restarts = [end - seconds * 2 / 3, end - seconds / 3]
+    restarts = [end - seconds * 2 / 3, end - seconds / 3] if redis else []
     faults = 0
     while time.monotonic() < end:
         kind = rng.random()
@@ -110,11 +110,28 @@ def test_nothing_overlaps_whatever_dies(redis, start_server, directory, actors, 
         assert 0 <= history.resource_count(directory, lock) - counts[lock] <= crowd.started
 
 
+def test_five_permits_are_never_six(redis, start_server, directory, actors, figure):
+    """A semaphore at three servers; clients and servers are killed and stopped."""
+    seed = int(os.environ.get("HOLDFAST_SEED", "0")) or random.randrange(1 << 32)
+    print(f"HOLDFAST_SEED={seed}")
+    servers = [start_server(redis) for _ in range(3)]
+    crowd = Crowd(directory, servers, 30, locks=1, ttl_ms=1000, hold_us=5000, limit=5)
+    actors.callback(crowd.close)
+    eventually(lambda: total(directory) > 100, 30, "contention")
+    faults = torment(crowd, servers, None, random.Random(seed), SECONDS)
+    before = total(directory)
+    eventually(lambda: total(directory) > before + 100, 30, "everything to recover")
+    crowd.close()
+    beliefs, _ = history.read(directory)
+    figure(f"{faults} faults, {len(beliefs)} grants")
+    assert history.check_permits(beliefs, 5) == 5
+
+
 def test_a_legacy_locker_and_holdfast_exclude_each_other(redis, start_server, directory, actors, figure):
     """SET NX PX and compare-and-delete, in a loop, beside contenders at two servers."""
     delete = "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0"
     servers = [start_server(redis) for _ in range(2)]
-    crowd = Crowd(directory, servers, 20, ttl_ms=3000)
+    crowd = Crowd(directory, servers, 20)
     actors.callback(crowd.close)
     end = time.monotonic() + SECONDS
     beliefs = []

@@ -10,9 +10,9 @@ import time
 
 from asking import LIMIT, PERMITS, READERS
 from storm import Storm
-from waiting import FACTOR, eventually
+from waiting import eventually
 
-ASKS = int(20_000 / FACTOR)
+ASKS = 20_000
 EMPTY = ["connections_now", "calls_now", "leases_now", "leases_waiting_now", "redis_operations_now"]
 TRACES = ["lock:*", "holdfast:queue:*", "holdfast:entries:*", "holdfast:holders:*"]
 
