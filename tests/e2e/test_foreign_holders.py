@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that lock the same keys with SET NX PX exclude Holdfast, and Holdfast excludes them."""
 import os
+import time
 
 import pytest
 
+from holdfast.v1 import locks_pb2
 from ttrpc import RpcError, Status
-from waiting import always
+from waiting import FACTOR, always
 
 TTL_MS = 60000
+TTL_SHORT_MS = 1500
 
 
 def test_a_foreign_lock_is_busy(client, redis):
@@ -81,6 +84,39 @@ def test_a_deleted_lock_is_lost_and_stays_free(client, redis):
     lost = stream.expect("lost")
     assert lost.reason == lost.REASON_TAKEN
     always(lambda: not redis.holds("k"), 1, "a free lock")
+
+
+def test_a_deleted_lock_is_lost_by_all_who_share_it(redis, start_server):
+    servers = [start_server(redis) for _ in range(2)]
+    streams = [
+        servers[i % 2].connect().held("k", ttl_ms=1500, mode=locks_pb2.MODE_SHARED, limit=limit)
+        for i, limit in enumerate([0, 0, 5, 5])
+    ]
+    redis("DEL", "lock:k")
+    for stream in streams:
+        lost = stream.expect("lost")
+        assert lost.reason == lost.REASON_TAKEN
+        assert stream.receive() is None
+    always(lambda: not redis.holds("k"), 1, "a free lock")
+
+
+@pytest.mark.parametrize("mode", [locks_pb2.MODE_EXCLUSIVE, locks_pb2.MODE_SHARED])
+@pytest.mark.parametrize("waits_at", [0, 1])
+def test_a_deleted_lock_goes_to_who_waits(redis, start_server, mode, waits_at):
+    """The holder's server finds it gone at its next renewal; others ask when its ttl would end."""
+    servers = [start_server(redis) for _ in range(2)]
+    holder = servers[0].connect().held("k", ttl_ms=TTL_SHORT_MS, mode=mode)
+    waiter = servers[waits_at].connect().hold("k", ttl_ms=TTL_MS, wait_ms=TTL_MS)
+    waiter.expect("queued")
+    start = time.monotonic()
+    redis("DEL", "lock:k")
+    lost = holder.expect("lost")
+    assert lost.reason == lost.REASON_TAKEN
+    assert waiter.expect("granted").fence > holder.lease.fence
+    assert time.monotonic() - start < TTL_SHORT_MS / 1000 + 0.5 * FACTOR
+    record = redis.value("k")
+    always(lambda: redis.value("k") == record, 1, "the waiter's lock")
+    waiter.release()
 
 
 def test_a_key_of_another_type_is_left_alone(client, redis):
