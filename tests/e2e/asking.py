@@ -197,6 +197,7 @@ class Acquire(Ask):
 
 
 class Hold(Ask):
+    is_queued = False
     is_settled = False  # nothing but the end of the stream may follow
 
     def start(self):
@@ -229,6 +230,7 @@ class Hold(Ask):
 
     def on_queued(self, event):
         assert not self.is_answered and self.terms.wait_ms > 0, event
+        self.is_queued = True
         self.storm.count("queued")
 
     def on_granted(self, event):

@@ -41,7 +41,9 @@ class Storm:
 
     def open_peer(self):
         server = self.rng.choice(self.servers)
-        peer = Peer(server, self.rng.choice([server.unix, server.tcp]))
+        return self.join(Peer(server, self.rng.choice([server.unix, server.tcp])))
+
+    def join(self, peer):
         self.peers.append(peer)
         self.selector.register(peer.sock, selectors.EVENT_READ, peer)
         return peer
@@ -73,7 +75,7 @@ class Storm:
 
     def asks(self):
         """Those that are to hear something, or hold a lease."""
-        return [ask for peer in self.peers for ask in [*peer.asks.values(), *peer.leases]]
+        return list({ask for peer in self.peers for ask in [*peer.asks.values(), *peer.leases]})
 
     # What is done
 
