@@ -6,7 +6,10 @@
 
 #include "memory.h"
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/* The digits, and behind them the padding. */
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+
+#define PADDING 64
 
 char *base64_encode(const uint8_t *bytes, size_t length)
 {
@@ -19,8 +22,8 @@ char *base64_encode(const uint8_t *bytes, size_t length)
                                (rest > 2 ? (uint32_t)bytes[i + 2] : 0);
         *to++ = alphabet[group >> 18];
         *to++ = alphabet[group >> 12 & 63];
-        *to++ = rest > 1 ? alphabet[group >> 6 & 63] : '=';
-        *to++ = rest > 2 ? alphabet[group & 63] : '=';
+        *to++ = alphabet[rest > 1 ? group >> 6 & 63 : PADDING];
+        *to++ = alphabet[rest > 2 ? group & 63 : PADDING];
     }
     return text;
 }
@@ -31,7 +34,7 @@ static int digit_of(char c)
     if (c == '-' || c == '_') {
         return c == '-' ? 62 : 63;
     }
-    const char *found = c == '\0' ? NULL : strchr(alphabet, c);
+    const char *found = c == '\0' || c == '=' ? NULL : strchr(alphabet, c);
     return found == NULL ? -1 : (int)(found - alphabet);
 }
 

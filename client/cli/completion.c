@@ -68,7 +68,7 @@ static const char bash_body[] =
     "            return\n"
     "        elif [[ ${COMP_WORDS[i]} == = ]]; then\n"
     "            before==\n"
-    "        elif [[ $before == = || \" $texts $files \" == *\" $before \"* ]]; then\n"
+    "        elif [[ $before == = || \" $texts $files \" == *\" ${before:-none} \"* ]]; then\n"
     "            before=\n"
     "        else\n"
     "            before=${COMP_WORDS[i]}\n"
@@ -76,10 +76,10 @@ static const char bash_body[] =
     "        fi\n"
     "    done\n"
     "    COMPREPLY=()\n"
-    "    if [[ \" $files \" == *\" $before \"* && $before ]]; then\n"
+    "    if [[ \" $files \" == *\" ${before:-none} \"* ]]; then\n"
     "        compopt -o filenames\n"
     "        mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
-    "    elif [[ $before != = && ( \" $texts \" != *\" $before \"* || ! $before ) ]]; then\n"
+    "    elif [[ $before != = && \" $texts \" != *\" ${before:-none} \"* ]]; then\n"
     "        mapfile -t COMPREPLY < <(compgen -W \"${words[${command:-none}]}\" -- \"$word\")\n"
     "    fi\n"
     "}\n"
@@ -175,9 +175,13 @@ static void zsh_command(enum command command)
             zsh_option("-", letter, &option_table[i]);
         }
     }
-    fputs("            '1:operand:(", stdout);
+    fputs("            '1: :(", stdout);
     print_operands(command);
-    fputs(")' '*:: :_normal'\n        ;;\n", stdout);
+    fputs(")'", stdout);
+    if (command == COMMAND_RUN || command == COMMAND_ELECT) {
+        fputs(" '*:: :_normal'", stdout);
+    }
+    fputs("\n        ;;\n", stdout);
 }
 
 static void write_zsh(void)

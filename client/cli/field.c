@@ -13,7 +13,11 @@ static void write_name(char *to, size_t size, const char *from, bool is_upper)
             is_upper = true;
             continue;
         }
-        to[used++] = is_upper ? (char)toupper((unsigned char)*from) : *from;
+        to[used] = *from;
+        if (is_upper) {
+            to[used] = (char)toupper((unsigned char)*from);
+        }
+        used++;
         is_upper = false;
     }
     to[used] = '\0';

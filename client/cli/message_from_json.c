@@ -39,11 +39,13 @@ static bool name_problem(const char *name, char problem[MESSAGE_JSON_PROBLEM_SIZ
  * ---- Numbers ----
  */
 
-/* Decimal digits, with a sign if that is allowed, and nothing else. */
+/* Decimal digits, with a sign if that is allowed, and nothing else: one number is written one way,
+ * so that different keys of a map stay different. */
 static bool is_integer_text(const char *text, bool may_be_negative)
 {
     const char *digits = text + (may_be_negative && text[0] == '-');
-    return digits[0] != '\0' && strspn(digits, "0123456789") == strlen(digits);
+    const bool is_padded = digits[0] == '0' && (digits[1] != '\0' || digits != text);
+    return digits[0] != '\0' && strspn(digits, "0123456789") == strlen(digits) && !is_padded;
 }
 
 /* Of JSON's numbers with a fraction or an exponent those count that are whole: 1e3, 5.0. */

@@ -117,7 +117,7 @@ const Grpc__Reflection__V1__ListServiceResponse *reflect_services(struct reflect
     }
     const Grpc__Reflection__V1__ListServiceResponse *list = answer->list_services_response;
     if (list->n_service > 0) {
-        qsort(list->service, list->n_service, sizeof(list->service[0]), compare_services);
+        qsort(list->service, list->n_service, sizeof(void *), compare_services);
     }
     return list;
 }
@@ -127,7 +127,7 @@ static bool unpack_files(struct reflect *reflect)
 {
     const Grpc__Reflection__V1__FileDescriptorResponse *from =
         reflect->answer->file_descriptor_response;
-    reflect->files = memory_take(from->n_file_descriptor_proto * sizeof(*reflect->files));
+    reflect->files = memory_take(from->n_file_descriptor_proto * sizeof(void *));
     for (size_t i = 0; i < from->n_file_descriptor_proto; i++) {
         const ProtobufCBinaryData *data = &from->file_descriptor_proto[i];
         Google__Protobuf__FileDescriptorProto *file =

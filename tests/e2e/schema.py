@@ -30,6 +30,11 @@ class Schema:
         return message_factory.MessageFactory(self.pool).GetPrototype(descriptor)
 
 
+def read(path):
+    """The files of a descriptor set."""
+    return descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file
+
+
 def built():
     """What the build made of proto/."""
-    return Schema(descriptor_pb2.FileDescriptorSet.FromString(PROTOSET.read_bytes()).file)
+    return Schema(read(PROTOSET))

@@ -23,6 +23,10 @@ COMMANDS = {
     "watch": "KEY",
     "ls": "PREFIX",
     "top": "",
+    "list": "SERVICE",
+    "describe": "SYMBOL",
+    "call": "SERVICE/METHOD",
+    "completion": "bash|zsh",
     "release": "KEY",
     "renew": "KEY",
     "resume": "KEY",
@@ -75,7 +79,8 @@ def test_help(start_cli, words):
     assert "examples:" in cli.out
     assert max(map(len, cli.out.splitlines())) <= 100
     for name in COMMANDS if len(words) == 1 else [words[1]]:
-        assert re.search(rf"\b{name} .*{COMMANDS[name]}", cli.out)
+        operand = COMMANDS[name] if len(words) > 1 else COMMANDS[name].replace("bash|zsh", "SHELL")
+        assert re.search(rf"\b{name} .*{re.escape(operand)}", cli.out)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -124,6 +129,19 @@ def test_version(start_cli):
         (["elect", "e", "--value", "v"], "holdfast elect e -- COMMAND"),
         (["resume", "k"], "HOLDFAST_TOKEN"),
         (["resume", "k", "--token", "00"], "32 hex digits"),
+        (["list", "a", "b"], '"b"'),
+        (["describe", "--json"], "`holdfast help describe`"),
+        (["call"], "SERVICE/METHOD"),
+        (["call", "Locks"], "SERVICE/METHOD: Locks/Acquire"),
+        (["call", "Locks/Acquire", "{}", "{}"], '"{}"'),
+        (["call", "Locks/Acquire", "-d", "{}", "{}"], '"{}"'),
+        (["call", "Locks/Acquire", "-d"], "--data JSON"),
+        (["call", "Locks/Acquire", "-H", "nonsense"], "NAME: VALUE"),
+        (["call", "Locks/Acquire", "-H", ": x"], "NAME: VALUE"),
+        (["call", "Locks/Acquire", "--deadline", "5"], "not a duration"),
+        (["inspect", "k", "-d", "{}"], "--data does not go with inspect"),
+        (["completion"], "bash or zsh"),
+        (["completion", "fish"], '"fish"'),
     ],
 )
 def test_usage(start_cli, words, expected):

@@ -8,7 +8,7 @@ import struct
 import subprocess
 
 import pytest
-from google.protobuf import descriptor_pb2, json_format
+from google.protobuf import json_format
 
 import schema
 from server import BIN_DIR
@@ -29,7 +29,7 @@ ROUNDS = 300
 
 def message_class(name):
     if name == EVERYTHING:
-        return schema.Schema(descriptor_pb2.FileDescriptorSet.FromString(KINDS.read_bytes()).file).message(name)
+        return schema.Schema(schema.read(KINDS)).message(name)
     return schema.built().message(name)
 
 

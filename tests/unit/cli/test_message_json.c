@@ -84,6 +84,9 @@ static void test_refusals_name_the_place(void **state)
                    "raw: another field of the same oneof is set, too");
     expect_refused("{\"text\":\"a\",\"int32Field\":1,\"int32_field\":1}",
                    "int32_field: given twice, under both its names");
+    expect_refused("{\"int32Map\":{\"07\":\"\"}}",
+                   "int32Map.07: not a whole number from -2147483648 to 2147483647");
+    expect_refused("{\"int64Field\":\"-0\"}", "int64Field: not a whole number of 64 bits");
     expect_refused("[]", "not an object, as kinds.Everything is written");
 }
 
