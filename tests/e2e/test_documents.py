@@ -2,6 +2,7 @@
 """What the documentation says of the running program."""
 import pathlib
 import re
+import shlex
 
 import pytest
 
@@ -44,6 +45,32 @@ def test_every_option_that_is_named_exists():
         for option in set(re.findall(r"`(--[a-z-]+)", page.read_text())):
             spelled = (option, option.replace("--", "--[no-]", 1))
             assert any(text in known for text in spelled), f"{page.name}: {option}"
+
+
+def commands_side_by_side():
+    """What docs/probing.md says of `holdfast` and, in the same row, of grpcurl; of holdfast only."""
+    table = document("probing.md").split("|---|---|---|")[1].split("\n\n")[0]
+    return [shlex.split(re.findall(r"`(holdfast [^`]*)`", row)[0])[1:] for row in table.strip().splitlines()]
+
+
+@pytest.mark.parametrize("words", commands_side_by_side(), ids=" ".join)
+def test_what_is_said_of_probing_works(run, words):
+    cli = run(*words)
+    if words[-1] == "-":  # nothing comes from the input of this test
+        assert (cli.code, cli.out) == (64, "")
+        assert "no request message" in cli.err
+    else:
+        assert (cli.code, cli.err) == (0, "")
+        assert cli.out
+
+
+def test_what_is_said_of_hold_works(shell):
+    (line,) = re.findall(r"^.*; sleep 60\) \| holdfast call Locks/Hold -$", document("probing.md"), re.M)
+    shell.send(line.replace("sleep 60", "sleep 1") + "; echo code $?\n")
+    shell.expect("echo code $?")
+    for event in ("granted", "released"):
+        shell.expect('{"' + event)
+    shell.expect("code 0")
 
 
 def test_the_rights_that_redis_must_give_are_enough(start_redis, start_server):
