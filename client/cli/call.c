@@ -94,13 +94,18 @@ static bool keep(struct call *call, struct packed *packed)
     return true;
 }
 
+/* False after ending the session, too. */
 static bool send_packed(struct call *call, struct packed *packed)
 {
     const bool is_sent = holdfast_call_send(call->call, packed->bytes, packed->length);
     const bool is_long = packed->length > HOLDFAST_MESSAGE_MAX;
     free(packed);
-    return is_sent || refuse(call, is_long ? "the message is longer than 4194304 bytes"
-                                           : "the server does not take what it is sent");
+    if (!is_sent) {
+        session_end(&call->session, is_long ? EXIT_USAGE : EXIT_AWAY);
+        return refuse(call, is_long ? "the message is longer than 4194304 bytes"
+                                    : "the server does not take what it is sent");
+    }
+    return true;
 }
 
 static bool read_file(struct call *call, FILE *file)
@@ -175,6 +180,9 @@ static void on_message(const void *bytes, size_t length, void *user)
 {
     struct call *call = (struct call *)user;
     char problem[MESSAGE_JSON_PROBLEM_SIZE] = "the server's answer makes no sense";
+    if (call->session.is_ended) {
+        return;
+    }
     ProtobufCMessage *message =
         protobuf_c_message_unpack(call->method.method->output, NULL, length, bytes);
     json_t *json = message == NULL ? NULL : message_to_json(message, problem);
@@ -254,7 +262,6 @@ static bool send_messages(struct call *call)
     while (call->method.is_client_streaming && (packed = STAILQ_FIRST(&call->messages)) != NULL) {
         STAILQ_REMOVE_HEAD(&call->messages, link);
         if (!send_packed(call, packed)) {
-            session_end(&call->session, EXIT_USAGE);
             return false;
         }
     }

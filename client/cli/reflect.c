@@ -65,8 +65,11 @@ ask(struct reflect *reflect, const Grpc__Reflection__V1__ServerReflectionRequest
         session_end(reflect->session, EXIT_USAGE);
     }
     free(bytes);
-    while (reflect->answer == NULL && !reflect->session->is_ended &&
-           event_base_loop(reflect->session->base, EVLOOP_ONCE) == 0) {
+    while (reflect->answer == NULL && !reflect->session->is_ended) {
+        if (event_base_loop(reflect->session->base, EVLOOP_ONCE) != 0) {
+            output_error("The event loop stopped before the command was done.");
+            session_end(reflect->session, EXIT_UNEXPECTED);
+        }
     }
     return reflect->session->is_ended ? NULL : reflect->answer;
 }

@@ -331,6 +331,56 @@ static void test_resume_needs_the_token(void **state)
     assert_int_equal(parsed.token[15], 15);
 }
 
+static void test_call(void **state)
+{
+    (void)state;
+    assert_true(PARSE("call", "Locks/Hold", "-"));
+    assert_int_equal(parsed.command, COMMAND_CALL);
+    assert_string_equal(parsed.key, "Locks/Hold");
+    assert_string_equal(parsed.data, "-");
+    assert_true(PARSE("call", "-d", "-", "Locks/Hold", "-H", "a: 1", "--header", "b:2",
+                      "--deadline", "5s"));
+    assert_string_equal(parsed.data, "-");
+    assert_int_equal(parsed.header_count, 2);
+    assert_string_equal(parsed.headers[0], "a: 1");
+    assert_string_equal(parsed.headers[1], "b:2");
+    assert_int_equal(parsed.deadline_ms, 5000);
+    assert_true(PARSE("call", "Locks/Hold"));
+    assert_null(parsed.data);
+    assert_refused(PARSE("call", "-d", "{}", "Locks/Hold", "{}"), "Unexpected argument \"{}\"");
+    assert_refused(PARSE("call"), "SERVICE/METHOD");
+    assert_refused(PARSE("call", "m", "-dx"), "Unknown option -dx");
+    assert_refused(PARSE("call", "m", "-x"), "Unknown option -x");
+    assert_refused(PARSE("call", "m", "-H"), "--header needs a value");
+    assert_refused(PARSE("call", "m", "-H", "a"), "is not \"NAME: VALUE\"");
+    assert_refused(PARSE("hold", "k", "-H", "a:b"), "--header does not go with hold");
+}
+
+static void test_headers_have_a_limit(void **state)
+{
+    const char *argv[2 * HOLDFAST_HEADERS_MAX + 6] = {"holdfast", "call", "m"};
+    size_t count = 3;
+    (void)state;
+    for (size_t i = 0; i < HOLDFAST_HEADERS_MAX; i++) {
+        argv[count++] = "-H";
+        argv[count++] = "a:b";
+    }
+    assert_true(parse(argv));
+    argv[count++] = "-H";
+    argv[count++] = "a:b";
+    assert_refused(parse(argv), "at most 64");
+}
+
+static void test_what_needs_no_key(void **state)
+{
+    (void)state;
+    assert_true(PARSE("list"));
+    assert_null(parsed.key);
+    assert_true(PARSE("describe", "Locks"));
+    assert_string_equal(parsed.key, "Locks");
+    assert_refused(PARSE("completion"), "bash or zsh");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +400,9 @@ int main(void)
         cmocka_unit_test_setup(test_commands_that_look, clear_environment),
         cmocka_unit_test_setup(test_elect, clear_environment),
         cmocka_unit_test_setup(test_resume_needs_the_token, clear_environment),
+        cmocka_unit_test_setup(test_call, clear_environment),
+        cmocka_unit_test_setup(test_headers_have_a_limit, clear_environment),
+        cmocka_unit_test_setup(test_what_needs_no_key, clear_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
