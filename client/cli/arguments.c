@@ -15,7 +15,7 @@ static const char *const command_names[COMMAND_COUNT] = {
     [COMMAND_TOP] = "top",       [COMMAND_ELECT] = "elect",
     [COMMAND_LIST] = "list",     [COMMAND_DESCRIBE] = "describe",
     [COMMAND_CALL] = "call",     [COMMAND_COMPLETION] = "completion",
-    [COMMAND_HELP] = "help",
+    [COMMAND_BENCH] = "bench",   [COMMAND_HELP] = "help",
 };
 
 struct parser {
@@ -224,6 +224,11 @@ static bool takes_program(enum command command)
     return command == COMMAND_RUN || command == COMMAND_ELECT;
 }
 
+static bool takes_key(enum command command)
+{
+    return command != COMMAND_HELP && command != COMMAND_TOP && command != COMMAND_BENCH;
+}
+
 static bool parse_operand(struct parser *parser, const char *text)
 {
     struct arguments *arguments = parser->arguments;
@@ -238,8 +243,7 @@ static bool parse_operand(struct parser *parser, const char *text)
     if (arguments->command == COMMAND_HELP && arguments->topic == COMMAND_NONE) {
         return parse_command(parser, text, &arguments->topic);
     }
-    if (arguments->command != COMMAND_HELP && arguments->command != COMMAND_TOP &&
-        arguments->key == NULL) {
+    if (takes_key(arguments->command) && arguments->key == NULL) {
         arguments->key = text;
         return true;
     }
@@ -337,8 +341,8 @@ static bool check_operands(struct parser *parser)
     if (command == COMMAND_NONE) {
         return FAIL(parser, "A command is missing; `holdfast --help` lists the commands.");
     }
-    if (command == COMMAND_HELP || command == COMMAND_TOP || command == COMMAND_LS ||
-        command == COMMAND_LIST || command == COMMAND_DESCRIBE) {
+    if (!takes_key(command) || command == COMMAND_LS || command == COMMAND_LIST ||
+        command == COMMAND_DESCRIBE) {
         return true;
     }
     if (arguments->key == NULL && command == COMMAND_CALL) {
@@ -358,6 +362,23 @@ static bool check_operands(struct parser *parser)
     return true;
 }
 
+static bool check_bench(struct parser *parser)
+{
+    const struct arguments *arguments = parser->arguments;
+    const char *mix = arguments->mix;
+    if (mix == NULL) {
+        return true;
+    }
+    if (strcmp(mix, "pairs") != 0 && strcmp(mix, "hot") != 0 && strcmp(mix, "hold") != 0) {
+        return FAIL(parser, "--mix: \"%.64s\" is not one of pairs, hot and hold.", mix);
+    }
+    if (strcmp(mix, "hot") == 0 && arguments->depth > 1) {
+        return FAIL(parser, "--depth: with --mix hot each connection waits once; give more "
+                            "--connections.");
+    }
+    return true;
+}
+
 static bool check_together(struct parser *parser)
 {
     const struct arguments *arguments = parser->arguments;
@@ -368,7 +389,7 @@ static bool check_together(struct parser *parser)
         return FAIL(parser,
                     "elect needs what to show of the leader, an address say: --value TEXT.");
     }
-    return true;
+    return check_bench(parser);
 }
 
 static bool check_token(struct parser *parser)

@@ -33,6 +33,7 @@ enum command {
     COMMAND_DESCRIBE,
     COMMAND_CALL,
     COMMAND_COMPLETION,
+    COMMAND_BENCH,
     COMMAND_HELP,
     COMMAND_COUNT,
 };
@@ -41,8 +42,8 @@ enum command {
 struct arguments {
     enum command command;
     enum command topic; /* help COMMAND; COMMAND_NONE: all of it */
-    /* The first of several; NULL for help and top. ls: the prefix, list and describe: the symbol,
-     * each or NULL; call: the method; completion: the shell. */
+    /* The first of several; NULL for help, top and bench. ls: the prefix, list and describe: the
+     * symbol, each or NULL; call: the method; completion: the shell. */
     const char *key;
     const char *keys[HOLDFAST_KEYS_MAX];
     size_t key_count;                          /* 2 or more; 0: `key` is the only one */
@@ -71,6 +72,13 @@ struct arguments {
     int64_t max_hold_ms;   /* 0: no such bound */
     bool has_token;
     unsigned char token[HOLDFAST_TOKEN_SIZE];
+
+    const char *mix;     /* bench: "pairs", "hot" or "hold"; NULL: not given */
+    int64_t connections; /* 0: not given; so these four */
+    int64_t depth;
+    int64_t duration_ms;
+    int64_t count;
+    int64_t rate;
 
     bool is_shared;
     bool is_detached;

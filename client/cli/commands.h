@@ -20,5 +20,6 @@ int command_list(const struct arguments *arguments);
 int command_describe(const struct arguments *arguments);
 int command_call(const struct arguments *arguments);
 int command_completion(const struct arguments *arguments);
+int command_bench(const struct arguments *arguments);
 
 #endif

@@ -25,6 +25,7 @@ static const char overview[] =
     "  release KEY --token HEX    give up a detached lease\n"
     "  renew KEY --token HEX      extend a detached lease\n"
     "  resume KEY --token HEX     hold a lease again whose connection is gone\n"
+    "  bench                      put a load on the server and measure it\n"
     "  help COMMAND               everything about one command\n"
     "\n"
     "A busy lock is waited for only with --wait. The server is holdfastd, at --server URL or\n"
@@ -302,6 +303,42 @@ static const struct {
             "  source <(holdfast completion bash)\n"
             "  holdfast completion bash > /etc/bash_completion.d/holdfast\n"
             "  holdfast completion zsh > ~/.zfunc/_holdfast\n",
+        },
+    [COMMAND_BENCH] =
+        {
+            "usage: holdfast bench [OPTION...]\n"
+            "\n"
+            "Puts a load on the server, over many connections, until its time is up, --count is "
+            "reached\n"
+            "or Ctrl-C; then gives up its locks and tells how many operations there were and how "
+            "long\n"
+            "they took. The locks are called bench-..., unlike those of any other run.\n",
+            "\n"
+            "  --mix pairs  each takes and releases a lock of its own, again and again\n"
+            "  --mix hot    all wait for one lock, and release it as soon as they have it\n"
+            "  --mix hold   each takes a lock of its own and keeps it; --duration counts from when "
+            "all\n"
+            "               are held\n"
+            "\n"
+            "With --rate operations start by the clock, and a duration counts from the moment at "
+            "which its\n"
+            "operation ought to have started: what waits for a slow answer is slow, too. Without "
+            "it the\n"
+            "next one starts when one is done, so the rate is what is measured, and durations "
+            "leave out\n"
+            "what a stall kept from being asked.\n"
+            "\n"
+            "Measured is what a program on libholdfast sees, from one thread: Hold streams, not "
+            "bare calls.\n"
+            "Run it beside the server only where the program will run there, too. The first "
+            "refusal ends\n"
+            "it, with the exit code for that; a lost lease makes it 76. --json tells "
+            "microseconds.\n",
+            "  holdfast bench\n"
+            "  holdfast bench --connections 200 --duration 30s --json\n"
+            "  holdfast bench --connections 50 --rate 5000\n"
+            "  holdfast bench --mix hot --connections 100\n"
+            "  holdfast bench --mix hold --connections 100 --depth 1000 --ttl 30s\n",
         },
     [COMMAND_RELEASE] =
         {

@@ -30,6 +30,7 @@ static int (*const commands[COMMAND_COUNT])(const struct arguments *arguments) =
     [COMMAND_DESCRIBE] = command_describe,
     [COMMAND_CALL] = command_call,
     [COMMAND_COMPLETION] = command_completion,
+    [COMMAND_BENCH] = command_bench,
     [COMMAND_HELP] = command_help,
 };
 

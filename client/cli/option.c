@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "load.h"
+
 #define ON(command) OPTION_ON(command)
 #define PROGRAMS    (ON(COMMAND_RUN) | ON(COMMAND_ELECT))
 #define TAKERS      (ON(COMMAND_RUN) | ON(COMMAND_HOLD) | ON(COMMAND_TRY))
@@ -12,7 +14,7 @@
 #define PRINTERS                                                                                   \
     (ON(COMMAND_HOLD) | ON(COMMAND_RESUME) | ON(COMMAND_TRY) | ON(COMMAND_RELEASE) |               \
      ON(COMMAND_RENEW) | VIEWERS)
-#define CALLERS      (PRINTERS | PROGRAMS | ON(COMMAND_TOP) | GENERIC)
+#define CALLERS      (PRINTERS | PROGRAMS | ON(COMMAND_TOP) | ON(COMMAND_BENCH) | GENERIC)
 #define GENERIC      (ON(COMMAND_LIST) | ON(COMMAND_DESCRIBE) | ON(COMMAND_CALL))
 #define EVERYWHERE   (~0U)
 #define DAY_MS       ((int64_t)24 * 60 * 60 * 1000)
@@ -21,8 +23,9 @@
 #define VALUE(member) offsetof(struct arguments, member)
 
 const struct option option_table[] = {
-    {"ttl", "DURATION", OPTION_DURATION, TAKERS | KEEPERS | ON(COMMAND_RENEW), VALUE(ttl_ms), NULL,
-     100, DAY_MS, "how long the lease outlives its last renewal (default: the server's)"},
+    {"ttl", "DURATION", OPTION_DURATION, TAKERS | KEEPERS | ON(COMMAND_RENEW) | ON(COMMAND_BENCH),
+     VALUE(ttl_ms), NULL, 100, DAY_MS,
+     "how long the lease outlives its last renewal (default: the server's)"},
     {"label", "TEXT", OPTION_TEXT, TAKERS | PROGRAMS, VALUE(label), NULL, 0, 0,
      "who holds, shown to whoever finds the lock busy (default: user@host:pid)"},
     {"wait", "[=DURATION]", OPTION_WAIT, TAKERS, VALUE(wait_ms), NULL, 0, DAY_MS,
@@ -54,7 +57,19 @@ const struct option option_table[] = {
      "what Redis has, whichever server's clients hold it"},
     {"once", NULL, OPTION_FLAG, ON(COMMAND_TOP), VALUE(is_once), NULL, 0, 0,
      "print one picture and exit"},
-    {"json", NULL, OPTION_FLAG, PRINTERS, VALUE(is_json), NULL, 0, 0,
+    {"mix", "MIX", OPTION_TEXT, ON(COMMAND_BENCH), VALUE(mix), NULL, 0, 0,
+     "pairs, hot or hold: see below (default: pairs)"},
+    {"connections", "N", OPTION_COUNT, ON(COMMAND_BENCH), VALUE(connections), NULL, 1,
+     LOAD_CONNECTIONS_MAX, "how many connections to make (default: 16)"},
+    {"depth", "N", OPTION_COUNT, ON(COMMAND_BENCH), VALUE(depth), NULL, 1, LOAD_DEPTH_MAX,
+     "how many locks each of them takes side by side (default: 1)"},
+    {"duration", "DURATION", OPTION_DURATION, ON(COMMAND_BENCH), VALUE(duration_ms), NULL, 1,
+     DAY_MS, "end after that long (default: 10s)"},
+    {"count", "N", OPTION_COUNT, ON(COMMAND_BENCH), VALUE(count), NULL, 1, 1000000000000,
+     "end after so many operations, if that is sooner"},
+    {"rate", "N", OPTION_COUNT, ON(COMMAND_BENCH), VALUE(rate), NULL, 1, 10000000,
+     "start so many operations a second, whether or not others are done"},
+    {"json", NULL, OPTION_FLAG, PRINTERS | ON(COMMAND_BENCH), VALUE(is_json), NULL, 0, 0,
      "print one JSON object a line instead of text"},
     {"data", "JSON", OPTION_TEXT, ON(COMMAND_CALL), VALUE(data), NULL, 0, 0,
      "what is sent: JSON, @FILE, or - for standard input"},

@@ -53,8 +53,10 @@ static struct event_base *create_base(void)
     return base;
 }
 
-bool session_open(struct session *session, const struct arguments *arguments)
+struct holdfast_async *session_connect(const struct session *session,
+                                       char error[HOLDFAST_ERROR_SIZE])
 {
+    const struct arguments *arguments = session->arguments;
     const struct holdfast_options options = {
         .server = arguments->server,
         .ca_file = arguments->ca_file,
@@ -62,6 +64,11 @@ bool session_open(struct session *session, const struct arguments *arguments)
         .key_file = arguments->key_file,
         .timeout_ms = (uint32_t)arguments->timeout_ms,
     };
+    return holdfast_async_open(session->base, &options, error);
+}
+
+bool session_open(struct session *session, const struct arguments *arguments)
+{
     char error[HOLDFAST_ERROR_SIZE] = "";
     *session = (struct session){.arguments = arguments, .exit_code = EXIT_UNEXPECTED};
     write_key(session);
@@ -71,7 +78,7 @@ bool session_open(struct session *session, const struct arguments *arguments)
         output_error("Cannot start the event loop: out of memory or file descriptors.");
         return false;
     }
-    session->async = holdfast_async_open(session->base, &options, error);
+    session->async = session_connect(session, error);
     if (session->async == NULL) {
         output_error("%s", error);
         session->exit_code = EXIT_USAGE;

@@ -33,6 +33,11 @@ struct session {
 /* False after reporting why; the exit code is set. Close it either way. */
 bool session_open(struct session *session, const struct arguments *arguments);
 
+/* One more connection to the same server, the caller's to close before the session. NULL with a
+ * sentence in `error`. */
+struct holdfast_async *session_connect(const struct session *session,
+                                       char error[HOLDFAST_ERROR_SIZE]);
+
 /* Turns the loop until somebody ends the session. */
 void session_run(struct session *session);
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "describe": "SYMBOL",
     "call": "SERVICE/METHOD",
     "completion": "bash|zsh",
+    "bench": "",
     "release": "KEY",
     "renew": "KEY",
     "resume": "KEY",
@@ -125,6 +126,13 @@ def test_version(start_cli):
         (["ls", "a", "b"], '"b"'),
         (["ls", "--pages"], "`holdfast help ls`"),
         (["top", "k"], "`holdfast help top`"),
+        (["bench", "k"], "`holdfast help bench`"),
+        (["bench", "--mix", "warm"], "one of pairs, hot and hold"),
+        (["bench", "--mix", "hot", "--depth", "2"], "--connections"),
+        (["bench", "--connections", "0"], "not a number from 1 to 20000"),
+        (["bench", "--connections", "1000", "--depth", "1001"], "at most 1000000"),
+        (["bench", "--rate", "fast"], "not a number"),
+        (["bench", "--duration", "3"], "not a duration"),
         (["elect", "e", "--", "true"], "--value TEXT"),
         (["elect", "e", "--value", "v"], "holdfast elect e -- COMMAND"),
         (["resume", "k"], "HOLDFAST_TOKEN"),
@@ -169,6 +177,7 @@ def all_commands():
     yield from commands_of_a_lock()
     yield ["ls"]
     yield ["top", "--once"]
+    yield ["bench", "--count", "1"]
 
 
 ELECT = ["elect", "k", "--value", "v", "--", "touch", "marker"]
@@ -189,7 +198,7 @@ def test_a_server_that_does_not_answer(start, server, directory, words):
     server.freeze()
     cli = start("--timeout", "200ms", *words, cwd=directory)
     assert cli.wait(20 * FACTOR) == 69
-    assert re.match(r"holdfast: (k|ls|top): ", cli.err)
+    assert re.match(r"holdfast: (k|ls|top|bench): ", cli.err)
     assert not (directory / "marker").exists()
 
 

@@ -323,6 +323,30 @@ static void test_elect(void **state)
     assert_refused(PARSE("elect", "n", "--value", "v", "--wait", "--", "true"), "does not go");
 }
 
+static void test_bench(void **state)
+{
+    (void)state;
+    assert_true(PARSE("bench"));
+    assert_null(parsed.mix);
+    assert_true(parsed.connections == 0 && parsed.count == 0 && parsed.rate == 0);
+    assert_true(PARSE("bench", "--mix=hold", "--connections", "20000", "--depth", "50",
+                      "--duration", "1m", "--count", "7", "--rate", "1000", "--ttl", "3s",
+                      "--json"));
+    assert_string_equal(parsed.mix, "hold");
+    assert_int_equal(parsed.connections, 20000);
+    assert_int_equal(parsed.depth, 50);
+    assert_int_equal(parsed.duration_ms, 60000);
+    assert_int_equal(parsed.count, 7);
+    assert_int_equal(parsed.rate, 1000);
+    assert_refused(PARSE("bench", "k"), "Unexpected argument \"k\"");
+    assert_refused(PARSE("bench", "--mix", "pair"), "not one of pairs, hot and hold");
+    assert_refused(PARSE("bench", "--mix", "hot", "--depth", "2"), "each connection waits once");
+    assert_true(PARSE("bench", "--mix", "hot", "--depth", "1"));
+    assert_refused(PARSE("bench", "--connections", "20001"), "1 to 20000");
+    assert_refused(PARSE("bench", "--label", "l"), "--label does not go with bench");
+    assert_refused(PARSE("hold", "k", "--rate", "1"), "--rate does not go with hold");
+}
+
 static void test_resume_needs_the_token(void **state)
 {
     (void)state;
@@ -399,6 +423,7 @@ int main(void)
         cmocka_unit_test_setup(test_the_lease_s_bounds, clear_environment),
         cmocka_unit_test_setup(test_commands_that_look, clear_environment),
         cmocka_unit_test_setup(test_elect, clear_environment),
+        cmocka_unit_test_setup(test_bench, clear_environment),
         cmocka_unit_test_setup(test_resume_needs_the_token, clear_environment),
         cmocka_unit_test_setup(test_call, clear_environment),
         cmocka_unit_test_setup(test_headers_have_a_limit, clear_environment),
