@@ -1,169 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Load for one side of the comparison: many connections, each of which takes and releases a lock of
- * its own as fast as it is answered.
+ * One load generator for both sides of the comparison, bare of what a client library costs.
  *
- *   bench ttrpc SOCKET CONNECTIONS SECONDS    through holdfastd
- *   bench grpc SOCKET CONNECTIONS SECONDS     the same over gRPC
- *   bench redis SOCKET CONNECTIONS SECONDS    scripts with the same semantics, straight to Redis
+ *   bench SIDE MIX CONNECTIONS SECONDS [OPTION=N...] SOCKET...
  *
- * Prints one line of JSON: pairs (acquire and release), seconds, p50_us and p99_us of a pair.
+ *   SIDE  ttrpc    through holdfastd
+ *         grpc     the same over gRPC
+ *         redis    scripts with the same semantics, straight to Redis
+ *   MIX   pairs    each connection takes and gives up a lock of its own (rate=N: N pairs a second)
+ *         hot      all want one lock (straight to Redis they poll: poll=MS)
+ *         hold     each connection takes leases=N locks and keeps them; ttrpc only
+ *
+ * Says "ready" once it is connected, begins at the next line of input, prints one line of JSON at
+ * the end, and stays connected until the end of input: so what its owner measures in between is the
+ * load and nothing else.
  */
-#include <errno.h>
-#include <event2/event.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
-#include "bench.h"
+#include "bench_load.h"
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/memory.h"
 
-#define SAMPLES_MAX ((size_t)4 << 20)
+#define CONNECTIONS_MAX 50000
+#define SECONDS_MAX     3600
+#define LEASES_MAX      1000000
+#define RATE_MAX        1000000
+#define POLL_MS_MAX     10000
 
-struct bench {
-    struct event_base *base;
-    const struct bench_protocol *protocol;
-    uint32_t *samples; /* microseconds per pair */
-    size_t pairs;
-    int64_t ends_us;
-};
-
-struct worker {
-    struct bench *bench;
-    struct bench_client client;
-    struct event *readable;
-    bool is_releasing;
-    int64_t started_us;
-};
-
-static int connect_to(const char *path)
+static _Noreturn void fail_usage(void)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(fd >= 0);
-    CHECK(strlen(path) < sizeof(address.sun_path));
-    memcpy(address.sun_path, path, strlen(path));
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
-        fprintf(stderr, "bench: cannot connect to %s: %s\n", path, strerror(errno));
-        exit(EXIT_FAILURE);
-    }
-    return fd;
+    fprintf(stderr, "Usage: bench ttrpc|grpc|redis pairs|hot|hold CONNECTIONS SECONDS "
+                    "[rate=N|leases=N|poll=MS] SOCKET...\n");
+    exit(EXIT_FAILURE);
 }
 
-static void send_next(struct worker *worker)
+static uint64_t number(const char *text, uint64_t min, uint64_t max)
 {
-    if (!worker->is_releasing) {
-        worker->started_us = clock_now_us();
-        worker->bench->protocol->send_acquire(&worker->client);
-    } else {
-        worker->bench->protocol->send_release(&worker->client);
+    char *end = NULL;
+    const unsigned long long value = strtoull(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || value < min || value > max) {
+        fail_usage();
     }
+    return value;
 }
 
-static void finish_pair(struct worker *worker)
-{
-    struct bench *bench = worker->bench;
-    int64_t now_us = clock_now_us();
-    if (bench->pairs < SAMPLES_MAX) {
-        bench->samples[bench->pairs] = (uint32_t)(now_us - worker->started_us);
-    }
-    bench->pairs++;
-    if (now_us >= bench->ends_us) {
-        event_base_loopbreak(bench->base);
-    }
-}
-
-static void on_readable(evutil_socket_t fd, short what, void *user)
-{
-    struct worker *worker = user;
-    struct bench_client *client = &worker->client;
-    ssize_t size = recv(fd, client->input + client->used, sizeof(client->input) - client->used, 0);
-    (void)what;
-    if (size <= 0) {
-        fprintf(stderr, "bench: the connection was closed\n");
-        exit(EXIT_FAILURE);
-    }
-    client->used += (size_t)size;
-    if (!worker->bench->protocol->take_answer(client, worker->is_releasing)) {
-        return;
-    }
-    if (worker->is_releasing) {
-        finish_pair(worker);
-    }
-    worker->is_releasing = !worker->is_releasing;
-    send_next(worker);
-}
-
-static void worker_init(struct worker *worker, struct bench *bench, const char *path, int number)
-{
-    worker->bench = bench;
-    worker->client.fd = connect_to(path);
-    worker->client.next_id = 1;
-    /* Locks of an earlier run may still be held: it ends in the middle of its pairs. */
-    snprintf(worker->client.key, sizeof(worker->client.key), "bench-%d-%d", (int)getpid(), number);
-    bench->protocol->prepare(&worker->client);
-    worker->readable =
-        event_new(bench->base, worker->client.fd, EV_READ | EV_PERSIST, on_readable, worker);
-    event_add(worker->readable, NULL);
-}
-
-static int compare_samples(const void *a, const void *b)
-{
-    uint32_t left = *(const uint32_t *)a;
-    uint32_t right = *(const uint32_t *)b;
-    return (left > right) - (left < right);
-}
-
-static void report(struct bench *bench, int64_t elapsed_us)
-{
-    size_t count = bench->pairs < SAMPLES_MAX ? bench->pairs : SAMPLES_MAX;
-    CHECK(count > 0);
-    qsort(bench->samples, count, sizeof(bench->samples[0]), compare_samples);
-    printf("{\"pairs\": %zu, \"seconds\": %.3f, \"p50_us\": %" PRIu32 ", \"p99_us\": %" PRIu32
-           "}\n",
-           bench->pairs, (double)elapsed_us / 1e6, bench->samples[count / 2],
-           bench->samples[count - 1 - count / 100]);
-}
-
-static void run(struct bench *bench, const char *path, int connections, int seconds)
-{
-    struct worker *workers = memory_alloc((size_t)connections * sizeof(*workers));
-    for (int i = 0; i < connections; i++) {
-        worker_init(&workers[i], bench, path, i);
-    }
-    int64_t started_us = clock_now_us();
-    bench->ends_us = started_us + seconds * CLOCK_US_PER_S;
-    for (int i = 0; i < connections; i++) {
-        send_next(&workers[i]);
-    }
-    event_base_dispatch(bench->base);
-    report(bench, clock_now_us() - started_us);
-    for (int i = 0; i < connections; i++) {
-        event_free(workers[i].readable);
-        close(workers[i].client.fd);
-    }
-    memory_free(workers);
-}
-
-void bench_send(struct bench_client *client, const void *bytes, size_t length)
-{
-    CHECK(send(client->fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length);
-}
-
-void bench_consume(struct bench_client *client, size_t length)
-{
-    client->used -= length;
-    memmove(client->input, client->input + length, client->used);
-}
-
-static const struct bench_protocol *protocol_named(const char *name)
+static const struct bench_protocol *side_named(const char *name)
 {
     if (strcmp(name, "ttrpc") == 0) {
         return &bench_ttrpc;
@@ -174,21 +60,82 @@ static const struct bench_protocol *protocol_named(const char *name)
     return strcmp(name, "redis") == 0 ? &bench_redis : NULL;
 }
 
+static bool find_mix(const char *name, enum bench_mix *mix)
+{
+    static const char *const names[] = {
+        [BENCH_PAIRS] = "pairs", [BENCH_HOT] = "hot", [BENCH_HOLD] = "hold"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *mix = (enum bench_mix)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_word(struct bench_plan *plan, const char *word)
+{
+    if (strncmp(word, "rate=", 5) == 0) {
+        plan->rate = number(word + 5, 1, RATE_MAX);
+    } else if (strncmp(word, "leases=", 7) == 0) {
+        plan->leases = number(word + 7, 0, LEASES_MAX);
+    } else if (strncmp(word, "poll=", 5) == 0) {
+        plan->poll_ms = (uint32_t)number(word + 5, 0, POLL_MS_MAX);
+    } else if (plan->socket_count < BENCH_SOCKETS_MAX) {
+        plan->sockets[plan->socket_count++] = word;
+    } else {
+        fail_usage();
+    }
+}
+
+static struct bench_plan plan_of(int argc, char **argv)
+{
+    struct bench_plan plan = {.protocol = argc > 5 ? side_named(argv[1]) : NULL};
+    if (plan.protocol == NULL || !find_mix(argv[2], &plan.mix)) {
+        fail_usage();
+    }
+    plan.connections = number(argv[3], 1, CONNECTIONS_MAX);
+    plan.duration_us = (int64_t)number(argv[4], 1, SECONDS_MAX) * CLOCK_US_PER_S;
+    for (int i = 5; i < argc; i++) {
+        take_word(&plan, argv[i]);
+    }
+    const bool is_possible = plan.mix != BENCH_HOLD || plan.protocol == &bench_ttrpc;
+    if (plan.socket_count == 0 || !is_possible) {
+        fail_usage();
+    }
+    return plan;
+}
+
+static void print_durations(const char *name, const struct histogram *histogram)
+{
+    printf(", \"%s_p50_us\": %" PRId64 ", \"%s_p99_us\": %" PRId64, name,
+           histogram_percentile(histogram, 50), name, histogram_percentile(histogram, 99));
+}
+
 int main(int argc, char **argv)
 {
-    long connections = argc == 5 ? strtol(argv[3], NULL, 10) : 0;
-    long seconds = argc == 5 ? strtol(argv[4], NULL, 10) : 0;
-    struct bench bench = {.protocol = argc == 5 ? protocol_named(argv[1]) : NULL};
-    if (bench.protocol == NULL || connections < 1 || connections > 10000 || seconds < 1 ||
-        seconds > 3600) {
-        fprintf(stderr, "Usage: bench ttrpc|grpc|redis SOCKET CONNECTIONS SECONDS\n");
+    static struct bench_result result;
+    const struct bench_plan plan = plan_of(argc, argv);
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    struct bench_load *load = bench_load_create(&plan);
+    printf("ready\n");
+    fflush(stdout);
+    if (getchar() == EOF) {
         return EXIT_FAILURE;
     }
-    bench.base = event_base_new();
-    CHECK(bench.base != NULL);
-    bench.samples = memory_alloc(SAMPLES_MAX * sizeof(bench.samples[0]));
-    run(&bench, argv[2], (int)connections, (int)seconds);
-    memory_free(bench.samples);
-    event_base_free(bench.base);
+    bench_load_run(load, &result);
+    printf("{\"operations\": %" PRIu64 ", \"tries\": %" PRIu64 ", \"hand_offs\": %" PRIu64
+           ", \"seconds\": %.3f",
+           result.operations, result.tries, result.hand_offs, (double)result.elapsed_us / 1e6);
+    print_durations("acquire", &result.acquire);
+    print_durations("pair", &result.pair);
+    printf("}\n");
+    fflush(stdout);
+    while (getchar() != EOF) {
+    }
+    bench_load_destroy(load);
     return EXIT_SUCCESS;
 }

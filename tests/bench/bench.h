@@ -10,26 +10,32 @@
 #define BENCH_TTL_MS   30000
 #define BENCH_SHA_SIZE 41
 
-/* One connection, with at most one request on its way. */
+/* One connection. */
 struct bench_client {
     int fd;
+    uint32_t wait_ms;                 /* of an acquire; for holdfastd only */
     uint32_t next_id;                 /* of the stream, ttRPC's or HTTP/2's */
     char acquire_sha[BENCH_SHA_SIZE]; /* Redis' names of the two scripts */
     char release_sha[BENCH_SHA_SIZE];
-    char key[32];
+    char key[48];
     uint8_t token[16];
     bool has_message; /* of an answer over gRPC, whose end is still to come */
     size_t used;
     uint8_t input[4096];
 };
 
+enum bench_answer {
+    BENCH_INCOMPLETE,
+    BENCH_DONE,
+    BENCH_BUSY, /* of an acquire that does not wait */
+};
+
 struct bench_protocol {
     void (*prepare)(struct bench_client *client);
     void (*send_acquire)(struct bench_client *client);
     void (*send_release)(struct bench_client *client);
-    /* Takes one whole answer out of the input and checks that it is a success; false while it is
-     * incomplete. */
-    bool (*take_answer)(struct bench_client *client, bool is_release);
+    /* Takes one whole answer out of the input and checks that it makes sense. */
+    enum bench_answer (*take_answer)(struct bench_client *client, bool is_release);
 };
 
 extern const struct bench_protocol bench_ttrpc;

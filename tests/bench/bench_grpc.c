@@ -64,6 +64,7 @@ static void send_acquire(struct bench_client *client)
     bool is_first = client->next_id == 1;
     request.key = client->key;
     request.ttl_ms = BENCH_TTL_MS;
+    request.wait_ms = client->wait_ms;
     send_call(client, is_first ? first_acquire : next_acquire,
               is_first ? sizeof(first_acquire) - 1 : sizeof(next_acquire) - 1, &request.base);
 }
@@ -92,7 +93,7 @@ static void take_message(struct bench_client *client, bool is_release, const uin
 }
 
 /* An answer is HEADERS, DATA with one message, HEADERS that end it: without a message it failed. */
-static bool take_answer(struct bench_client *client, bool is_release)
+static enum bench_answer take_answer(struct bench_client *client, bool is_release)
 {
     while (client->used >= FRAME_HEADER_SIZE) {
         const uint8_t *frame = client->input;
@@ -101,7 +102,7 @@ static bool take_answer(struct bench_client *client, bool is_release)
         bool is_end = frame[3] == FRAME_HEADERS && (frame[4] & END_STREAM) != 0;
         CHECK(size <= sizeof(client->input));
         if (client->used < size) {
-            return false;
+            return BENCH_INCOMPLETE;
         }
         CHECK(frame[3] != FRAME_RST_STREAM && frame[3] != FRAME_GOAWAY);
         if (frame[3] == FRAME_DATA) {
@@ -112,10 +113,10 @@ static bool take_answer(struct bench_client *client, bool is_release)
         if (is_end) {
             CHECK(client->has_message);
             client->has_message = false;
-            return true;
+            return BENCH_DONE;
         }
     }
-    return false;
+    return BENCH_INCOMPLETE;
 }
 
 const struct bench_protocol bench_grpc = {

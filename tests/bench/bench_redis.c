@@ -104,17 +104,18 @@ static void send_release(struct bench_client *client)
     send_words(client, 5, words, lengths);
 }
 
-static bool take_answer(struct bench_client *client, bool is_release)
+static enum bench_answer take_answer(struct bench_client *client, bool is_release)
 {
-    redisReply *reply = parse_answer(client);
+    redisReply *reply = client->used > 0 ? parse_answer(client) : NULL;
     if (reply == NULL) {
-        return false;
+        return BENCH_INCOMPLETE;
     }
-    CHECK(reply->type == (is_release ? REDIS_REPLY_INTEGER : REDIS_REPLY_STRING));
+    const bool is_busy = !is_release && reply->type == REDIS_REPLY_INTEGER;
+    CHECK(is_busy || reply->type == (is_release ? REDIS_REPLY_INTEGER : REDIS_REPLY_STRING));
     CHECK(!is_release || reply->integer == 1);
     freeReplyObject(reply);
     bench_consume(client, client->used);
-    return true;
+    return is_busy ? BENCH_BUSY : BENCH_DONE;
 }
 
 const struct bench_protocol bench_redis = {

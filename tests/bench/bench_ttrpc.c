@@ -46,6 +46,7 @@ static void send_acquire(struct bench_client *client)
     Holdfast__V1__AcquireRequest request = HOLDFAST__V1__ACQUIRE_REQUEST__INIT;
     request.key = client->key;
     request.ttl_ms = BENCH_TTL_MS;
+    request.wait_ms = client->wait_ms;
     send_call(client, "Acquire", &request.base);
 }
 
@@ -78,17 +79,17 @@ void bench_check_released(const uint8_t *bytes, size_t length)
     holdfast__v1__release_response__free_unpacked(response, NULL);
 }
 
-static bool take_answer(struct bench_client *client, bool is_release)
+static enum bench_answer take_answer(struct bench_client *client, bool is_release)
 {
     struct ttrpc_header header;
     if (client->used < TTRPC_HEADER_SIZE) {
-        return false;
+        return BENCH_INCOMPLETE;
     }
     ttrpc_header_decode(&header, client->input);
     CHECK(header.type == TTRPC_RESPONSE);
     CHECK(TTRPC_HEADER_SIZE + header.length <= sizeof(client->input));
     if (client->used < TTRPC_HEADER_SIZE + header.length) {
-        return false;
+        return BENCH_INCOMPLETE;
     }
     Ttrpc__Response *response =
         ttrpc__response__unpack(NULL, header.length, client->input + TTRPC_HEADER_SIZE);
@@ -101,7 +102,7 @@ static bool take_answer(struct bench_client *client, bool is_release)
     }
     ttrpc__response__free_unpacked(response, NULL);
     bench_consume(client, TTRPC_HEADER_SIZE + header.length);
-    return true;
+    return BENCH_DONE;
 }
 
 const struct bench_protocol bench_ttrpc = {
