@@ -27,7 +27,7 @@
 #include "base/clock.h"
 
 #define CONNECTIONS_MAX 50000
-#define SECONDS_MAX     3600
+#define SECONDS_MAX     100000
 #define LEASES_MAX      1000000
 #define RATE_MAX        1000000
 #define POLL_MS_MAX     10000

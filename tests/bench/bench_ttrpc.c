@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The side through holdfastd: Locks.Acquire and Locks.Release over ttRPC. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
@@ -79,6 +81,14 @@ void bench_check_released(const uint8_t *bytes, size_t length)
     holdfast__v1__release_response__free_unpacked(response, NULL);
 }
 
+static void check_status(const Ttrpc__Status *status)
+{
+    if (status != NULL && status->code != 0) {
+        fprintf(stderr, "bench: refused with %d: %s\n", (int)status->code, status->message);
+        exit(EXIT_FAILURE);
+    }
+}
+
 static enum bench_answer take_answer(struct bench_client *client, bool is_release)
 {
     struct ttrpc_header header;
@@ -94,7 +104,7 @@ static enum bench_answer take_answer(struct bench_client *client, bool is_releas
     Ttrpc__Response *response =
         ttrpc__response__unpack(NULL, header.length, client->input + TTRPC_HEADER_SIZE);
     CHECK(response != NULL);
-    CHECK(response->status == NULL || response->status->code == 0);
+    check_status(response->status);
     if (is_release) {
         bench_check_released(response->payload.data, response->payload.len);
     } else {
