@@ -9,7 +9,8 @@
  *         redis    scripts with the same semantics, straight to Redis
  *   MIX   pairs    each connection takes and gives up a lock of its own (rate=N: N pairs a second)
  *         hot      all want one lock (straight to Redis they poll: poll=MS)
- *         hold     each connection takes leases=N locks and keeps them; ttrpc only
+ *         hold     each connection takes leases=N locks and keeps them (rate=N: N a second);
+ *                  ttrpc only
  *
  * Says "ready" once it is connected, begins at the next line of input, prints one line of JSON at
  * the end, and stays connected until the end of input: so what its owner measures in between is the

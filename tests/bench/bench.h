@@ -28,6 +28,7 @@ enum bench_answer {
     BENCH_INCOMPLETE,
     BENCH_DONE,
     BENCH_BUSY, /* of an acquire that does not wait */
+    BENCH_AWAY, /* holdfastd cannot now: ask again */
 };
 
 struct bench_protocol {

@@ -22,6 +22,9 @@
 
 #define WAIT_MS 600000
 
+/* BENCH_HOLD with a rate: how often to look whether leases are due. */
+#define PACE_US 1000
+
 struct worker {
     TAILQ_ENTRY(worker) ready;
     struct bench_load *load;
@@ -30,6 +33,7 @@ struct worker {
     struct event *readable;
     struct event *again; /* BENCH_HOT straight to Redis: the next try */
     bool is_releasing;
+    size_t asked;
     size_t taken;  /* BENCH_HOLD: leases */
     size_t on_way; /* BENCH_HOLD: acquires */
     int64_t from_us;
@@ -107,13 +111,6 @@ static void pump(struct bench_load *load)
     }
 }
 
-static void on_pace(evutil_socket_t fd, short what, void *user)
-{
-    (void)fd;
-    (void)what;
-    pump(user);
-}
-
 static void on_again(evutil_socket_t fd, short what, void *user)
 {
     (void)fd;
@@ -129,23 +126,58 @@ static void on_end(evutil_socket_t fd, short what, void *user)
     event_base_loopbreak(load->base);
 }
 
+/* By the clock, where there is a rate. */
+static bool is_due(struct bench_load *load)
+{
+    const uint64_t rate = load->plan.rate;
+    const int64_t elapsed_us = clock_now_us() - load->started_us;
+    if (rate == 0 || load->started < (uint64_t)elapsed_us * rate / CLOCK_US_PER_S) {
+        return true;
+    }
+    set_timer(load->pace, PACE_US);
+    return false;
+}
+
 static void take_more(struct worker *worker)
 {
-    const struct bench_plan *plan = &worker->load->plan;
-    while (worker->on_way < TAKING_MAX && worker->taken + worker->on_way < plan->leases) {
+    struct bench_load *load = worker->load;
+    while (worker->on_way < TAKING_MAX && worker->taken + worker->on_way < load->plan.leases &&
+           is_due(load)) {
         snprintf(worker->client.key, sizeof(worker->client.key), "bench-%d-%zu-%zu", (int)getpid(),
-                 worker->number, worker->taken + worker->on_way);
+                 worker->number, worker->asked++);
         worker->on_way++;
+        load->started++;
         send_acquire(worker);
     }
 }
 
-static void count_lease(struct worker *worker)
+static void take_all(struct bench_load *load)
+{
+    for (size_t i = 0; i < load->plan.connections; i++) {
+        take_more(&load->workers[i]);
+    }
+}
+
+static void on_pace(evutil_socket_t fd, short what, void *user)
+{
+    struct bench_load *load = user;
+    (void)fd;
+    (void)what;
+    if (load->plan.mix == BENCH_HOLD) {
+        take_all(load);
+    } else {
+        pump(load);
+    }
+}
+
+static void count_lease(struct worker *worker, enum bench_answer answer)
 {
     struct bench_load *load = worker->load;
     worker->on_way--;
-    worker->taken++;
-    load->result->operations++;
+    if (answer == BENCH_DONE) {
+        worker->taken++;
+        load->result->operations++;
+    }
     if (load->result->operations == load->plan.leases * load->plan.connections) {
         event_base_loopbreak(load->base);
     }
@@ -164,9 +196,9 @@ static void try_again(struct worker *worker)
 static void go_on(struct worker *worker, enum bench_answer answer)
 {
     struct bench_load *load = worker->load;
+    CHECK(answer != BENCH_AWAY || load->plan.mix == BENCH_HOLD);
     if (load->plan.mix == BENCH_HOLD) {
-        CHECK(answer == BENCH_DONE);
-        count_lease(worker);
+        count_lease(worker, answer);
     } else if (worker->is_releasing) {
         worker->is_releasing = false;
         histogram_add(&load->result->pair, clock_now_us() - worker->from_us);
@@ -247,9 +279,7 @@ void bench_load_run(struct bench_load *load, struct bench_result *result)
     load->result = result;
     load->started_us = clock_now_us();
     if (plan->mix == BENCH_HOLD) {
-        for (size_t i = 0; i < plan->connections; i++) {
-            take_more(&load->workers[i]);
-        }
+        take_all(load);
     } else {
         for (size_t i = 0; i < plan->connections; i++) {
             TAILQ_INSERT_TAIL(&load->ready, &load->workers[i], ready);

@@ -25,13 +25,14 @@ struct bench_plan {
     size_t connections;
     size_t leases; /* BENCH_HOLD: on each connection; 0: it is idle */
     int64_t duration_us;
-    uint64_t rate;    /* pairs a second by the clock; 0: the next when one is done */
+    /* Pairs, or leases taken, a second by the clock; 0: the next when one is done. */
+    uint64_t rate;
     uint32_t poll_ms; /* BENCH_HOT straight to Redis: how long to wait before the next try */
 };
 
 struct bench_result {
     uint64_t operations;
-    uint64_t tries;     /* acquires sent */
+    uint64_t tries;     /* acquires sent; more than operations where some were refused for now */
     uint64_t hand_offs; /* grants to another than had the lock before; only BENCH_HOT */
     int64_t elapsed_us;
     struct histogram acquire; /* with a rate from when it ought to have been sent */

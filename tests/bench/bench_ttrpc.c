@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "holdfast/v1/locks.pb-c.h"
 #include "ttrpc/ttrpc.pb-c.h"
+#include "wire/status.h"
 #include "wire/ttrpc.h"
 
 #define FRAME_MAX 512
@@ -81,12 +82,16 @@ void bench_check_released(const uint8_t *bytes, size_t length)
     holdfast__v1__release_response__free_unpacked(response, NULL);
 }
 
-static void check_status(const Ttrpc__Status *status)
+static bool is_refused(const Ttrpc__Status *status)
 {
-    if (status != NULL && status->code != 0) {
+    if (status == NULL || status->code == 0) {
+        return false;
+    }
+    if (status->code != STATUS_UNAVAILABLE) {
         fprintf(stderr, "bench: refused with %d: %s\n", (int)status->code, status->message);
         exit(EXIT_FAILURE);
     }
+    return true;
 }
 
 static enum bench_answer take_answer(struct bench_client *client, bool is_release)
@@ -104,15 +109,17 @@ static enum bench_answer take_answer(struct bench_client *client, bool is_releas
     Ttrpc__Response *response =
         ttrpc__response__unpack(NULL, header.length, client->input + TTRPC_HEADER_SIZE);
     CHECK(response != NULL);
-    check_status(response->status);
-    if (is_release) {
+    const bool is_away = is_refused(response->status);
+    if (is_away) {
+        CHECK(!is_release);
+    } else if (is_release) {
         bench_check_released(response->payload.data, response->payload.len);
     } else {
         bench_take_lease(client, response->payload.data, response->payload.len);
     }
     ttrpc__response__free_unpacked(response, NULL);
     bench_consume(client, TTRPC_HEADER_SIZE + header.length);
-    return BENCH_DONE;
+    return is_away ? BENCH_AWAY : BENCH_DONE;
 }
 
 const struct bench_protocol bench_ttrpc = {

@@ -75,11 +75,11 @@ def _competitors(found):
 def _leases(found):
     lines = [
         (number(p["leases"]), number(p["taken_per_s"]), f"{p['server_share']:.3f}",
-         f"{p['redis_share']:.3f}", number(p["server_bytes"]), number(p["redis_bytes"]))
+         f"{p['redis_share']:.3f}", number(p["server_bytes"]), number(p["redis_bytes"]), p["refused"], p["lost"])
         for p in found["scaling"]["leases"]
     ]
     head = ("leases held", "taken/s", "holdfastd cores", "Redis cores", "holdfastd bytes each",
-            "Redis bytes each")
+            "Redis bytes each", "refused for now", "lost")
     return table(head, lines)
 
 

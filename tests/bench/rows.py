@@ -61,6 +61,7 @@ def _scale(found):
     part = 1_000_000 / most["leases"]
     yield at_most("a million leases: cores of holdfastd", most["server_share"] * part, 0.15, note)
     yield at_most("a million leases: cores of Redis", most["redis_share"] * part, 0.25, note)
+    yield at_most("leases lost of a million", most["lost"], 0, note)
     key = len("bench-12345-10-5000")
     yield at_most(
         "bytes of holdfastd for a lease, beyond its key", most["server_bytes"] - key, 300, note
