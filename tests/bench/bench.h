@@ -20,6 +20,7 @@ struct bench_client {
     char key[48];
     uint8_t token[16];
     bool has_message; /* of an answer over gRPC, whose end is still to come */
+    char why[256];    /* of BENCH_AWAY */
     size_t used;
     uint8_t input[4096];
 };

@@ -196,9 +196,11 @@ static void try_again(struct worker *worker)
 static void go_on(struct worker *worker, enum bench_answer answer)
 {
     struct bench_load *load = worker->load;
-    CHECK(answer != BENCH_AWAY || load->plan.mix == BENCH_HOLD);
     if (load->plan.mix == BENCH_HOLD) {
         count_lease(worker, answer);
+    } else if (answer == BENCH_AWAY) {
+        fprintf(stderr, "bench: refused: %s\n", worker->client.why);
+        exit(EXIT_FAILURE);
     } else if (worker->is_releasing) {
         worker->is_releasing = false;
         histogram_add(&load->result->pair, clock_now_us() - worker->from_us);

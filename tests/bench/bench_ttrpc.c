@@ -82,7 +82,7 @@ void bench_check_released(const uint8_t *bytes, size_t length)
     holdfast__v1__release_response__free_unpacked(response, NULL);
 }
 
-static bool is_refused(const Ttrpc__Status *status)
+static bool is_refused(struct bench_client *client, const Ttrpc__Status *status)
 {
     if (status == NULL || status->code == 0) {
         return false;
@@ -91,6 +91,7 @@ static bool is_refused(const Ttrpc__Status *status)
         fprintf(stderr, "bench: refused with %d: %s\n", (int)status->code, status->message);
         exit(EXIT_FAILURE);
     }
+    snprintf(client->why, sizeof(client->why), "%s", status->message);
     return true;
 }
 
@@ -109,7 +110,7 @@ static enum bench_answer take_answer(struct bench_client *client, bool is_releas
     Ttrpc__Response *response =
         ttrpc__response__unpack(NULL, header.length, client->input + TTRPC_HEADER_SIZE);
     CHECK(response != NULL);
-    const bool is_away = is_refused(response->status);
+    const bool is_away = is_refused(client, response->status);
     if (is_away) {
         CHECK(!is_release);
     } else if (is_release) {
