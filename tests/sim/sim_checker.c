@@ -200,6 +200,17 @@ static bool is_left_for_retry(const struct world *world, const struct id128 *ten
     return false;
 }
 
+bool checker_has_leftover(struct world *world, size_t at)
+{
+    const struct redis_lock *lock = sim_redis_lock(&world->redis, at);
+    for (size_t i = 0; i < lock->entry_count; i++) {
+        if (is_left_for_retry(world, &lock->entries[i].tenure)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Nobody waits any more, so nobody stands in a queue, but for what a replica brought back. */
 static void check_queue(struct world *world, size_t at)
 {
