@@ -2,10 +2,12 @@
 """grpc.health.v1 and reflection, as probes and generic clients ask them."""
 import signal
 
+import grpc
 import pytest
 from google.protobuf import descriptor_pb2
 
 import schema
+from grpc_client import OPTIONS, WAIT, Requests, target_of
 from ttrpc import ConnectionGone, RpcError, Status
 
 HEALTH = "grpc.health.v1.Health"
@@ -161,3 +163,58 @@ def test_who_asks_and_never_reads_is_cut_off(redis, start_server):
         for _ in range(100000):
             reflection.stream.send(reflection.request(file_by_filename="holdfast/v1/admin.proto"))
     assert check(server.connect()) == SERVING
+
+
+# The same over gRPC, with messages that come from descriptors as a generic client's do.
+
+
+@pytest.fixture
+def channel(server):
+    with grpc.insecure_channel(target_of(server.tcp), OPTIONS) as channel:
+        yield channel
+
+
+def method(channel, kind, path, answer):
+    return getattr(channel, kind)(
+        path,
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=answer.FromString,
+    )
+
+
+def test_health_over_grpc(redis, channel):
+    check = method(channel, "unary_unary", f"/{HEALTH}/Check", CheckResponse)
+    watch = method(channel, "unary_stream", f"/{HEALTH}/Watch", CheckResponse)
+    statuses = watch(CheckRequest(), timeout=2 * WAIT)
+    assert next(statuses).status == SERVING
+    redis.kill()
+    assert next(statuses).status == NOT_SERVING
+    assert check(CheckRequest(service="holdfast.v1.Locks"), timeout=WAIT).status == NOT_SERVING
+    redis.start()
+    assert next(statuses).status == SERVING
+    assert check(CheckRequest(), timeout=WAIT).status == SERVING
+    with pytest.raises(grpc.RpcError) as error:
+        check(CheckRequest(service="nothing"), timeout=WAIT)
+    assert error.value.code() == grpc.StatusCode.NOT_FOUND
+    statuses.cancel()
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_over_grpc(channel, version):
+    package = f"grpc.reflection.{version}"
+    request = built.message(f"{package}.ServerReflectionRequest")
+    response = built.message(f"{package}.ServerReflectionResponse")
+    path = f"/{package}.ServerReflection/ServerReflectionInfo"
+    requests = Requests()
+    answers = method(channel, "stream_stream", path, response)(iter(requests), timeout=WAIT)
+    requests.queue.put(request(list_services=""))
+    listed = {service.name for service in next(answers).list_services_response.service}
+    assert listed == SERVICES
+    requests.queue.put(request(file_containing_symbol="holdfast.v1.Locks"))
+    (data,) = next(answers).file_descriptor_response.file_descriptor_proto
+    reflected = schema.Schema([descriptor_pb2.FileDescriptorProto.FromString(data)])
+    requests.queue.put(None)
+    assert list(answers) == []
+    inspect = method(channel, "unary_unary", "/holdfast.v1.Locks/Inspect", reflected.message("holdfast.v1.InspectResponse"))
+    ask = reflected.message("holdfast.v1.InspectRequest")(key="k")
+    assert inspect(ask, timeout=WAIT).WhichOneof("state") == "free"
