@@ -11,6 +11,9 @@ import pytest
 
 from grpc_client import WAIT, GrpcClient
 from holdfast.v1 import locks_pb2
+from http2 import Http2
+from http2 import dial as dial_raw
+from process import cpu_seconds
 from waiting import FACTOR, always, eventually
 
 
@@ -175,9 +178,7 @@ def test_a_deadline_ends_a_wait(redis, talk):
 
 def test_the_server_ends_what_outlives_its_deadline(server, talk):
     """A client's own timer hides ours; so one that has none asks."""
-    with socket.create_connection(server.tcp.removeprefix("tcp://").split(":")) as raw:
-        from http2 import Http2
-
+    with dial_raw(server) as raw:
         peer = Http2(raw)
         stream = talk.held("k")
         message = locks_pb2.AcquireRequest(key="k", wait_ms=60000).SerializeToString()
@@ -354,6 +355,39 @@ def test_a_lease_between_calls_outlives_the_announcement(redis, start_server, di
     assert not redis.holds("k")
 
 
+# What an idle client costs
+
+
+@pytest.mark.skipif(FACTOR != 1, reason="a sanitizer's memory is its own")
+def test_an_idle_connection_is_small(server, actors, figure):
+    def resident():
+        with open(f"/proc/{server.pid}/statm", encoding="ascii") as pages:
+            return int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    count = 200
+    message = locks_pb2.InspectRequest(key="k").SerializeToString()
+
+    def connect():
+        peer = Http2(actors.enter_context(dial_raw(server)))
+        peer.call(1, "/holdfast.v1.Locks/Inspect", message)
+        assert peer.answer(1)["grpc-status"] == "0"
+
+    connect()
+    before = resident()
+    for _ in range(count):
+        connect()
+    each = (resident() - before) / count
+    figure(f"{each / 1024:.1f} KiB each")
+    assert each <= 20 * 1024
+
+
+def test_an_idle_connection_costs_no_time(server, talk):
+    talk.held("k", 60000)
+    before = cpu_seconds(server.pid)
+    always(lambda: True, 1, every=0.2)
+    assert cpu_seconds(server.pid) - before < 0.2 * FACTOR
+
+
 # TLS
 
 
@@ -379,8 +413,6 @@ def test_tls_with_alpn(redis, tls, certificates, dial):
 
 
 def test_tls_without_alpn(tls, certificates):
-    from http2 import Http2
-
     context = certificates.trusting(certificates.authority)
     host, port = tls.address("tls").removeprefix("tls://").split(":")
     with socket.create_connection((host, int(port))) as raw:
