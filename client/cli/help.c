@@ -338,7 +338,7 @@ static const struct {
             "  holdfast bench --connections 200 --duration 30s --json\n"
             "  holdfast bench --connections 50 --rate 5000\n"
             "  holdfast bench --mix hot --connections 100\n"
-            "  holdfast bench --mix hold --connections 100 --depth 1000 --ttl 30s\n",
+            "  holdfast bench --mix hold --connections 100 --depth 500 --ttl 30s\n",
         },
     [COMMAND_RELEASE] =
         {

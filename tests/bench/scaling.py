@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How cost grows with leases, connections and waiters: points, and the exponent that fits them."""
 import math
+import resource
 import time
 
 from driver import Driver, DriverError, measure, medians
@@ -15,6 +16,7 @@ WAITERS = (2, 10, 100, 1_000)
 RATES = (1_000, 2_000, 5_000, 10_000, 20_000, 40_000)
 TTL_S = 30  # of the generator's leases: each is renewed every ten seconds
 POLL_MS = 100
+OTHER_FILES = 200
 
 # Leases taken a second: so many that a million takes a minute, so few that their renewals, which
 # come in the same rhythm ten seconds later, leave room for more.
@@ -74,6 +76,15 @@ def idle_connections(count):
         before = memory_bytes(server.pid)
         with Driver(rig.holdfast("hold", count, 1, "leases=0")):
             return (memory_bytes(server.pid) - before) / count
+
+
+def possible(counts, left_out):
+    """Those for which a process may open as many files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for count in counts:
+        if count + OTHER_FILES > most:
+            left_out[f"{count} connections"] = f"a process may open {most} files (ulimit -Hn)"
+    return [count for count in counts if count + OTHER_FILES <= most]
 
 
 def connections(rounds, seconds, counts=CONNECTIONS):

@@ -60,22 +60,22 @@ def test_hot_is_one_lock_handed_on(run, server, redis):
 
 
 def test_hold_keeps_its_leases_until_ctrl_c(start, server, redis):
-    cli = start("bench", "--mix", "hold", "--connections", 3, "--depth", 250, "--ttl", "600ms",
+    cli = start("bench", "--mix", "hold", "--connections", 3, "--depth", 250, "--ttl", "2s",
                 "--duration", "10m", "--json")
     eventually(lambda: len(locks(redis)) == 750, what="750 leases")
-    always(lambda: len(locks(redis)) == 750, 1.5, "holding through two ttls")
+    always(lambda: len(locks(redis)) == 750, 4.2, "holding through two ttls")
     cli.signal(signal.SIGINT)
     cli.code = cli.end()
     found = result(cli)
     assert (found["operations"], found["lost"]) == (750, 0)
-    assert found["seconds"] - found["busy_seconds"] > 1.5
+    assert found["seconds"] - found["busy_seconds"] > 4
     assert counters(server)["leases_released"] == 750
     assert locks(redis) == []
 
 
 def test_a_lost_lease_is_told(start, redis):
-    cli = start("bench", "--mix", "hold", "--connections", 1, "--depth", 3, "--ttl", "600ms",
-                "--duration", "2s", "--json")
+    cli = start("bench", "--mix", "hold", "--connections", 1, "--depth", 3, "--ttl", "3s",
+                "--duration", "3s", "--json")
     eventually(lambda: len(locks(redis)) == 3, what="3 leases")
     redis("DEL", locks(redis)[0])
     cli.code = cli.end()
