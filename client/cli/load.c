@@ -328,6 +328,8 @@ bool load_open(struct load *load, struct session *session, const struct load_pla
     return true;
 }
 
+/* Who waits takes that back: what it obtains all the same goes with its connection. The other
+ * answers are awaited, and what they bring is given up. */
 void load_stop(struct load *load)
 {
     if (load->state >= LOAD_ENDING) {
@@ -339,7 +341,7 @@ void load_stop(struct load *load)
     event_del(load->end);
     for (size_t i = 0; i < load->worker_count; i++) {
         struct load_worker *worker = &load->workers[i];
-        if (worker->state == WORKER_ASKING) {
+        if (worker->state == WORKER_ASKING && load->plan.mix == LOAD_HOT) {
             holdfast_async_cancel(connection_of(worker), worker->request);
         } else if (worker->state == WORKER_HOLDING) {
             give_up(worker);

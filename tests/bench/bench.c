@@ -128,9 +128,10 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     bench_load_run(load, &result);
-    printf("{\"operations\": %" PRIu64 ", \"tries\": %" PRIu64 ", \"hand_offs\": %" PRIu64
-           ", \"seconds\": %.3f",
-           result.operations, result.tries, result.hand_offs, (double)result.elapsed_us / 1e6);
+    printf("{\"operations\": %" PRIu64 ", \"tries\": %" PRIu64 ", \"refused\": %" PRIu64
+           ", \"hand_offs\": %" PRIu64 ", \"seconds\": %.3f",
+           result.operations, result.tries, result.refused, result.hand_offs,
+           (double)result.elapsed_us / 1e6);
     print_durations("acquire", &result.acquire);
     print_durations("pair", &result.pair);
     printf("}\n");

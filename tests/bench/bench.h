@@ -20,7 +20,7 @@ struct bench_client {
     char key[48];
     uint8_t token[16];
     bool has_message; /* of an answer over gRPC, whose end is still to come */
-    char why[256];    /* of BENCH_AWAY */
+    bool is_repeated; /* the release: the one before may have had effect */
     size_t used;
     uint8_t input[4096];
 };
@@ -46,7 +46,7 @@ extern const struct bench_protocol bench_redis;
 
 /* Take a message of the Locks service, which must tell of success. */
 void bench_take_lease(struct bench_client *client, const uint8_t *bytes, size_t length);
-void bench_check_released(const uint8_t *bytes, size_t length);
+void bench_check_released(struct bench_client *client, const uint8_t *bytes, size_t length);
 
 /* Requests are far smaller than a socket's buffer, so they leave in one piece. */
 void bench_send(struct bench_client *client, const void *bytes, size_t length);

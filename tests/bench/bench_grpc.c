@@ -86,7 +86,7 @@ static void take_message(struct bench_client *client, bool is_release, const uin
     struct grpc_message message;
     CHECK(grpc_message_read(&message, bytes, length, length) == GRPC_MESSAGE);
     if (is_release) {
-        bench_check_released(message.bytes, message.length);
+        bench_check_released(client, message.bytes, message.length);
     } else {
         bench_take_lease(client, message.bytes, message.length);
     }

@@ -193,14 +193,24 @@ static void try_again(struct worker *worker)
     set_timer(worker->again, poll_us / 2 + poll_us * part / UINT16_MAX);
 }
 
+/* Its duration goes on. */
+static void ask_again(struct worker *worker)
+{
+    if (worker->is_releasing) {
+        worker->load->plan.protocol->send_release(&worker->client);
+    } else {
+        send_acquire(worker);
+    }
+}
+
 static void go_on(struct worker *worker, enum bench_answer answer)
 {
     struct bench_load *load = worker->load;
+    load->result->refused += answer == BENCH_AWAY ? 1 : 0;
     if (load->plan.mix == BENCH_HOLD) {
         count_lease(worker, answer);
     } else if (answer == BENCH_AWAY) {
-        fprintf(stderr, "bench: refused: %s\n", worker->client.why);
-        exit(EXIT_FAILURE);
+        ask_again(worker);
     } else if (worker->is_releasing) {
         worker->is_releasing = false;
         histogram_add(&load->result->pair, clock_now_us() - worker->from_us);

@@ -32,7 +32,8 @@ struct bench_plan {
 
 struct bench_result {
     uint64_t operations;
-    uint64_t tries;     /* acquires sent; more than operations where some were refused for now */
+    uint64_t tries;     /* acquires sent */
+    uint64_t refused;   /* asked again, for holdfastd could not then */
     uint64_t hand_offs; /* grants to another than had the lock before; only BENCH_HOT */
     int64_t elapsed_us;
     struct histogram acquire; /* with a rate from when it ought to have been sent */

@@ -73,16 +73,18 @@ void bench_take_lease(struct bench_client *client, const uint8_t *bytes, size_t 
     holdfast__v1__acquire_response__free_unpacked(response, NULL);
 }
 
-void bench_check_released(const uint8_t *bytes, size_t length)
+void bench_check_released(struct bench_client *client, const uint8_t *bytes, size_t length)
 {
     Holdfast__V1__ReleaseResponse *response =
         holdfast__v1__release_response__unpack(NULL, length, bytes);
     CHECK(response != NULL);
-    CHECK(response->outcome == HOLDFAST__V1__RELEASE_RESPONSE__OUTCOME__OUTCOME_RELEASED);
+    CHECK(response->outcome == HOLDFAST__V1__RELEASE_RESPONSE__OUTCOME__OUTCOME_RELEASED ||
+          client->is_repeated);
+    client->is_repeated = false;
     holdfast__v1__release_response__free_unpacked(response, NULL);
 }
 
-static bool is_refused(struct bench_client *client, const Ttrpc__Status *status)
+static bool is_refused(const Ttrpc__Status *status)
 {
     if (status == NULL || status->code == 0) {
         return false;
@@ -91,7 +93,6 @@ static bool is_refused(struct bench_client *client, const Ttrpc__Status *status)
         fprintf(stderr, "bench: refused with %d: %s\n", (int)status->code, status->message);
         exit(EXIT_FAILURE);
     }
-    snprintf(client->why, sizeof(client->why), "%s", status->message);
     return true;
 }
 
@@ -110,11 +111,11 @@ static enum bench_answer take_answer(struct bench_client *client, bool is_releas
     Ttrpc__Response *response =
         ttrpc__response__unpack(NULL, header.length, client->input + TTRPC_HEADER_SIZE);
     CHECK(response != NULL);
-    const bool is_away = is_refused(client, response->status);
+    const bool is_away = is_refused(response->status);
     if (is_away) {
-        CHECK(!is_release);
+        client->is_repeated = is_release;
     } else if (is_release) {
-        bench_check_released(response->payload.data, response->payload.len);
+        bench_check_released(client, response->payload.data, response->payload.len);
     } else {
         bench_take_lease(client, response->payload.data, response->payload.len);
     }

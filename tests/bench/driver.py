@@ -91,6 +91,7 @@ def measure(command, seconds, redis=None, processes=None, also=()):
     done = max(1, result["operations"])
     handed = max(1, result.get("hand_offs", 0))
     figures = {name: value for name, value in result.items() if name.endswith("_us")}
+    figures["refused"] = result.get("refused", 0)
     figures["rate"] = result["operations"] / result["seconds"]
     figures["hand_offs"] = result.get("hand_offs", 0) / result["seconds"]
     figures["commands"] = sent / done

@@ -87,11 +87,13 @@ def _connections(found):
     lines = [
         (number(p["connections"]), number(p["direct"]["rate"]), number(p["holdfast"]["rate"]),
          number(p["direct"]["redis_cpu_us"]), number(p["holdfast"]["redis_cpu_us"]),
-         number(p["holdfast"]["server_cpu_us"]), number(p["idle_bytes"]))
+         number(p["holdfast"]["server_cpu_us"]), number(p["holdfast"]["refused"]),
+         number(p["idle_bytes"]))
         for p in found["scaling"]["connections"]
     ]
     head = ("connections", "direct pairs/s", "Holdfast pairs/s", "direct: Redis CPU us",
-            "Holdfast: Redis CPU us", "holdfastd CPU us", "bytes of an idle one")
+            "Holdfast: Redis CPU us", "holdfastd CPU us", "refused for now",
+            "bytes of an idle one")
     return table(head, lines)
 
 

@@ -62,7 +62,7 @@ def hold_leases(count, seconds):
                 "redis_share": (cpu_seconds(redis.pid) - used[1]) / took,
                 "server_bytes": (memory_bytes(server.pid) - memory) / count,
                 "redis_bytes": (_redis_memory(redis) - store) / count,
-                "refused": taking["tries"] - taking["operations"],
+                "refused": taking["refused"],
                 "lost": len(server.find_events("lease.lost")),
             }
             driver.kill()  # the locks need not be given up one by one

@@ -55,8 +55,9 @@ def test_hot_is_one_lock_handed_on(run, server, redis):
     assert found["operations"] == found["acquire_us"]["count"] == 300
     counted = counters(server)
     assert counted["leases_handed_on"] > 150
-    assert counted["leases_waiting_now"] == counted["leases_now"] == 0
-    assert locks(redis) == []
+    assert counted["leases_waiting_now"] == 0
+    # What a waiter was just given goes with its connection.
+    eventually(lambda: locks(redis) == [], 2, "the lock to be free")
 
 
 def test_hold_keeps_its_leases_until_ctrl_c(start, server, redis):
