@@ -373,12 +373,14 @@ uint64_t load_behind(const struct load *load)
 
 void load_close(struct load *load)
 {
+    load->state = LOAD_ENDED;
+    /* Callbacks that are due run now. */
+    for (size_t i = 0; i < load->opened; i++) {
+        holdfast_async_close(load->connections[i]);
+        load->session->async = NULL;
+    }
     for (size_t i = 0; i < load->worker_count && load->workers != NULL; i++) {
         holdfast_lease_free(load->workers[i].lease);
-        load->workers[i].lease = NULL;
-    }
-    for (size_t i = 1; i < load->opened; i++) {
-        holdfast_async_close(load->connections[i]);
     }
     if (load->pace != NULL) {
         event_free(load->pace);

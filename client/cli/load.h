@@ -58,7 +58,7 @@ struct load {
     enum load_state state;
     void (*on_end)(struct load *load);
 
-    struct holdfast_async **connections; /* the first is the session's */
+    struct holdfast_async **connections; /* the first was the session's */
     size_t opened;
     size_t connected;
     struct load_worker *workers;
@@ -97,7 +97,7 @@ int64_t load_elapsed_us(const struct load *load);
 /* Operations that ought to have started before the end and did not. */
 uint64_t load_behind(const struct load *load);
 
-/* Frees; what is still held goes with the connections. Before the session is closed. */
+/* Closes the connections, with what is still held, and frees. The session has none any more. */
 void load_close(struct load *load);
 
 #endif
