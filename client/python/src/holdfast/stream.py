@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call of Hold: starts when there is a connection, and tells its owner what arrives, in order."""
+from __future__ import annotations
+
+import asyncio
+from typing import AsyncIterator, Optional, Protocol
+
+import grpc
+
+from .connection import Connection
+from .v1 import locks_pb2
+
+# How long a stream that nobody wants any more may take to end by itself.
+LEAVE_TIMEOUT = 5.0
+
+
+class Owner(Protocol):
+    def on_ready(self) -> None: ...
+
+    def on_event(self, event: locks_pb2.HoldEvent) -> None: ...
+
+    def on_end(self, error: Optional[Exception]) -> None: ...
+
+
+class Stream:
+    def __init__(self, connection: Connection, owner: Owner):
+        self._connection = connection
+        self._owner: Optional[Owner] = owner
+        self._output: asyncio.Queue[Optional[locks_pb2.HoldRequest]] = asyncio.Queue()
+        self.is_started = False
+        self._task = asyncio.create_task(self._run())
+
+    def pass_to(self, owner: Owner) -> None:
+        self._owner = owner
+
+    def send(self, message: locks_pb2.HoldRequest) -> None:
+        """The owner limits how many messages may be under way."""
+        self._output.put_nowait(message)
+
+    def half_close(self) -> None:
+        self._output.put_nowait(None)
+
+    def leave(self) -> None:
+        """Gives up what the stream has or may still get: half-closing it does, and is acknowledged.
+        (Cancelling it would be a dropped connection, which a grace outlives.)"""
+        self._owner = None
+        if self.is_started:
+            self.half_close()
+            asyncio.get_running_loop().call_later(LEAVE_TIMEOUT, self._task.cancel)
+        else:
+            self._task.cancel()
+
+    async def _requests(self) -> AsyncIterator[locks_pb2.HoldRequest]:
+        while (message := await self._output.get()) is not None:
+            yield message
+
+    async def _run(self) -> None:
+        await self._connection.wait_up()
+        self.is_started = True
+        if self._owner is not None:
+            self._owner.on_ready()
+        failure: Optional[Exception] = None
+        call = self._connection.hold(self._requests())
+        while True:
+            try:
+                event = await call.read()
+            except Exception as error:  # whatever it is, the stream has ended
+                failure = error
+                break
+            if event is grpc.aio.EOF:
+                break
+            if self._owner is not None:
+                self._owner.on_event(event)
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.on_end(failure)
