@@ -73,7 +73,9 @@ class Ask:
         return {"wait_ms": wait_ms, "mode": mode, **fields}
 
     def hold_message(self, wait_ms: int) -> locks_pb2.HoldRequest:
-        several = {"keys": self.keys} if len(self.keys) > 1 else {"key": self.keys[0]}
+        several: dict[str, Any] = {"keys": self.keys}
+        if len(self.keys) == 1:
+            several = {"key": self.keys[0]}
         bounds = self._fields("grace_ms max_hold_ms heartbeat_ms")
         return locks_pb2.HoldRequest(
             ask=locks_pb2.HoldAsk(**several, **bounds, **self._what(wait_ms))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import CancelledError
-from typing import Any, Callable, Coroutine, Optional, TypeVar
+from typing import Any, Callable, Coroutine, Generic, Optional, TypeVar
 
 from . import errors
 
@@ -53,21 +53,21 @@ class Background:
         self._thread.join()
 
 
-class _Job:
+class _Job(Generic[_T]):
     """One piece of work. What it came to is known in the loop's thread first, so it is undone there."""
 
     def __init__(
         self,
-        work: Coroutine[Any, Any, Any],
-        undo: Callable[[Any], object],
+        work: Coroutine[Any, Any, _T],
+        undo: Callable[[_T], object],
         loop: asyncio.AbstractEventLoop,
     ):
         self._undo = undo
         self._loop = loop
-        self._task: Optional[asyncio.Task[Any]] = None
+        self._task: Optional[asyncio.Task[_T]] = None
         self._future = asyncio.run_coroutine_threadsafe(self._track(work), loop)
 
-    async def _track(self, work: Coroutine[Any, Any, Any]) -> Any:
+    async def _track(self, work: Coroutine[Any, Any, _T]) -> _T:
         self._task = asyncio.current_task()
         return await work
 
@@ -75,7 +75,7 @@ class _Job:
         """From any thread; nothing happens when the result has been told."""
         self._loop.call_soon_threadsafe(self._take_back, False)
 
-    def result(self) -> Any:
+    def result(self) -> _T:
         try:
             return self._future.result()
         except CancelledError:
@@ -88,7 +88,7 @@ class _Job:
         if (self._future.cancel() or is_unheard) and self._task is not None:
             self._task.add_done_callback(self._undo_result)
 
-    def _undo_result(self, task: asyncio.Task[Any]) -> None:
+    def _undo_result(self, task: asyncio.Task[_T]) -> None:
         if not task.cancelled() and task.exception() is None:
             self._undo(task.result())
 

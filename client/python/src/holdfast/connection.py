@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, AsyncIterator, Callable, Optional
+from typing import Any, Callable, Optional
 
 import grpc
 
@@ -60,6 +60,7 @@ class Connection:
         self._channel: Optional[grpc.aio.Channel] = None
         self._watcher: Optional[asyncio.Task[None]] = None
         self._up = asyncio.Event()
+        self._drops = 0  # how often the connection was lost
         self._methods: dict[str, Any] = {}
 
     @property
@@ -99,8 +100,9 @@ class Connection:
             state = channel.get_state(try_to_connect=True)
             if state is grpc.ChannelConnectivity.READY:
                 self._up.set()
-            else:
+            elif self._up.is_set():
                 self._up.clear()
+                self._drops += 1
             if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
                 self.down = await self._why()
             await channel.wait_for_state_change(state)
@@ -133,11 +135,12 @@ class Connection:
         is_repeated: bool = False,
     ) -> tuple[float, Any]:
         """When the question was sent at the earliest, and the answer. `until` defaults to the timeout. What
-        may be repeated is asked again when the connection is lost."""
+        may be repeated is asked again when the connection was lost, which is known a moment later."""
         end = clock.now() + self.timeout if until is None else until
         while True:
             await self.ready(end - clock.now())
             sent_at = clock.now()
+            drops = self._drops
             try:
                 return sent_at, await self._methods[name](
                     message(),
@@ -148,17 +151,19 @@ class Connection:
             except grpc.aio.AioRpcError as error:
                 if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and not self.is_up:
                     raise errors.ServerAway(self.down) from None
-                if not is_repeated or not errors.is_disconnected(error):
-                    raise errors.of_status(error) from None
-            await asyncio.sleep(_REPEAT_PAUSE)
+                failure = error
+            if is_repeated and errors.is_disconnected(failure):
+                await asyncio.sleep(_REPEAT_PAUSE)
+            if not is_repeated or drops == self._drops:
+                raise errors.of_status(failure)
 
     async def check_health(self) -> None:
         _, answer = await self.ask("Health", lambda: _HEALTH_REQUEST)
         if answer != _SERVING:
             raise errors.ServerAway("the server does not serve: it is draining, or Redis is away")
 
-    def hold(self, requests: AsyncIterator[locks_pb2.HoldRequest]) -> Any:
-        return self._methods["Hold"](requests, metadata=self._metadata, wait_for_ready=True)
+    def hold(self) -> Any:
+        return self._methods["Hold"](metadata=self._metadata, wait_for_ready=True)
 
     def watch(self, key: str) -> Any:
         message = locks_pb2.WatchRequest(key=key)

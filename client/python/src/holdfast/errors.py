@@ -94,10 +94,6 @@ def is_passing(error: Optional[Exception]) -> bool:
 
 
 def is_disconnected(error: Optional[BaseException]) -> bool:
-    """Whether the connection ended the call, not the server: only gRPC's debug text tells. Where that
-    is not understood it counts as a lost connection, which is the safe side: it is asked again."""
-    return (
-        isinstance(error, grpc.aio.AioRpcError)
-        and error.code() is grpc.StatusCode.UNAVAILABLE
-        and "received from peer" not in (error.debug_error_string() or "")
-    )
+    """Whether the connection may have ended the call. gRPC uses the same status when the server itself says
+    that it, or its Redis, is not available."""
+    return isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.UNAVAILABLE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import AsyncIterator, Optional, Protocol
+from typing import Any, Optional, Protocol
 
 import grpc
 
@@ -50,27 +50,37 @@ class Stream:
         else:
             self._task.cancel()
 
-    async def _requests(self) -> AsyncIterator[locks_pb2.HoldRequest]:
-        while (message := await self._output.get()) is not None:
-            yield message
+    async def _write(self, call: Any) -> None:
+        try:
+            while (message := await self._output.get()) is not None:
+                await call.write(message)
+            await call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass  # the reader hears of it, too
 
     async def _run(self) -> None:
         await self._connection.wait_up()
         self.is_started = True
         if self._owner is not None:
             self._owner.on_ready()
-        failure: Optional[Exception] = None
-        call = self._connection.hold(self._requests())
+        call = self._connection.hold()
+        writer = asyncio.create_task(self._write(call))
+        try:
+            failure = await self._read(call)
+        finally:
+            writer.cancel()
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.on_end(failure)
+
+    async def _read(self, call: Any) -> Optional[Exception]:
+        """To the end of the stream, which may be a failure."""
         while True:
             try:
                 event = await call.read()
             except Exception as error:  # whatever it is, the stream has ended
-                failure = error
-                break
+                return error
             if event is grpc.aio.EOF:
-                break
+                return None
             if self._owner is not None:
                 self._owner.on_event(event)
-        owner, self._owner = self._owner, None
-        if owner is not None:
-            owner.on_end(failure)
