@@ -57,12 +57,12 @@ class Lease(BaseLease):
             await self.release()
         except (errors.ServerAway, errors.TimedOut):
             pass
-        except errors.NotHeld:
-            if self.loss is not None and not has_failed:
+        except errors.HoldfastError:
+            if has_failed:
+                return
+            if self.loss is not None:
                 raise errors.LeaseLost(self.loss) from None
-        except errors.Cancelled:
-            if not has_failed:
-                raise
+            raise
 
     def hear_lost(self, hear: Callable[[Loss], object]) -> None:
         self._hold.on_lost.append(hear)
@@ -163,7 +163,6 @@ class Client(Asking[Lock, Election]):
         where = address.parse(server)
         trust = address.credentials(where, ca_file, cert_file, key_file)
         self._connection = Connection(where, trust, seconds("timeout", timeout), bearer_token)
-        self._tasks: set[asyncio.Task[Any]] = set()
         self._live: weakref.WeakSet[Any] = weakref.WeakSet()  # what ends with the client
         self._is_closed = False
 
@@ -185,8 +184,6 @@ class Client(Asking[Lock, Election]):
         self._is_closed = True
         for living in list(self._live):
             living.close()
-        for task in list(self._tasks):
-            task.cancel()
         await self._connection.close()
 
     def _check_open(self) -> None:
@@ -284,7 +281,7 @@ class Client(Asking[Lock, Election]):
         if self._is_closed:
             work.close()
         self._check_open()
-        task = self._spawn(work)
+        task = self._connection.spawn(work)
         try:
             return await task
         except asyncio.CancelledError:
@@ -293,13 +290,7 @@ class Client(Asking[Lock, Election]):
                 raise errors.Cancelled("the client was closed") from None
             raise
 
-    def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     def _give_up(self, key: str, token: bytes) -> asyncio.Future[None]:
-        task = self._spawn(detached.release_token(self._connection, key, token))
+        task = self._connection.spawn(detached.release_token(self._connection, key, token))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return task

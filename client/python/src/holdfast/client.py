@@ -145,9 +145,12 @@ class Election:
     def __exit__(self, *_: object) -> None:
         self.resign()
 
+    def wait(self) -> None:
+        """Until the candidacy is over; raises what ended it, if something did."""
+        self._background.run(self._election.wait())
+
     def resign(self) -> None:
-        """Does not stand any more; returns when the lock is free. Raises what ended the candidacy, if
-        something did."""
+        """Does not stand any more; returns when the lock is free. Raises as wait does."""
         self._background.run(self._election.resign())
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Coroutine, Optional, TypeVar
 
 import grpc
 
 from . import clock, errors
 from .address import Address
 from .v1 import locks_pb2
+
+_T = TypeVar("_T")
 
 _LOCKS = "/holdfast.v1.Locks/"
 _HEALTH = "/grpc.health.v1.Health/Check"
@@ -23,6 +25,9 @@ _UNARY = {"Acquire", "Renew", "Release", "Inspect"}
 
 # How long a question about why there is no connection may take; it is answered at once.
 _PROBE_TIMEOUT = 1.0
+
+# What is left of a closed channel ends within a turn of the loop or two.
+_CLOSE_TIMEOUT = 1.0
 
 # Before a question whose answer was lost is asked again.
 _REPEAT_PAUSE = 0.1
@@ -58,10 +63,18 @@ class Connection:
         self._credentials = credentials
         self._metadata = (("authorization", f"Bearer {bearer_token}"),) if bearer_token else None
         self._channel: Optional[grpc.aio.Channel] = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._watcher: Optional[asyncio.Task[None]] = None
         self._up = asyncio.Event()
         self._drops = 0  # how often the connection was lost
         self._methods: dict[str, Any] = {}
+
+    def spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """A task that ends with the connection."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     @property
     def is_up(self) -> bool:
@@ -96,7 +109,8 @@ class Connection:
 
     async def _watch(self, channel: grpc.aio.Channel) -> None:
         """Connects, again whenever that is lost, and learns why it fails."""
-        while True:
+        state = grpc.ChannelConnectivity.IDLE
+        while state is not grpc.ChannelConnectivity.SHUTDOWN:
             state = channel.get_state(try_to_connect=True)
             if state is grpc.ChannelConnectivity.READY:
                 self._up.set()
@@ -170,8 +184,14 @@ class Connection:
         return self._methods["Watch"](message, metadata=self._metadata, wait_for_ready=True)
 
     async def close(self) -> None:
-        """Ends every call."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-        if self._channel is not None:
+        """Ends every call, and all that goes on."""
+        this = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not this]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._channel is not None and self._watcher is not None:
             await self._channel.close()
+            # Not cancelled: what it waits for would be told to a loop that is closed by then.
+            await asyncio.wait([self._watcher], timeout=_CLOSE_TIMEOUT)
+            self._watcher.cancel()

@@ -8,7 +8,8 @@ from typing import Optional
 from . import clock, errors
 from .ask import TOKEN_SIZE, Ask
 from .connection import Connection
-from .hold import GiveUp, Grant, grant_of
+from .grant import Grant, grant_of
+from .hold import GiveUp
 from .states import Loss, holder_of
 from .term import Term
 from .v1 import locks_pb2

@@ -65,19 +65,17 @@ class Election:
             self._task.cancel()
 
     async def resign(self) -> None:
-        """Does not stand any more; returns when the lock is free. Raises what ended the candidacy, if
-        something did."""
+        """Does not stand any more; returns when the lock is free. Raises as wait does."""
+        self.close()
+        await self.wait()
+
+    async def wait(self) -> None:
+        """Until the candidacy is over; raises what ended it, if something did."""
         if self._task is None:
             return
-        self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled() and (error := self._task.exception()) is not None:
             raise error
-
-    async def ended(self) -> None:
-        """Until the candidacy cannot go on; raises why."""
-        if self._task is not None:
-            await asyncio.shield(self._task)
 
     async def _stand(self) -> None:
         pause = _PAUSE_FIRST

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 from . import clock, errors
-from .ask import TOKEN_SIZE, Ask, OnLost
+from .ask import Ask, OnLost
 from .connection import Connection
+from .grant import Grant, grant_of
 from .states import Loss, loss_of
 from .stream import Stream
 from .term import Term
@@ -39,26 +40,6 @@ class State(enum.Enum):
     OVER = "over"
 
 
-@dataclass(frozen=True)
-class Grant:
-    token: bytes
-    fences: dict[str, int]  # by key, in the order of their names
-
-    def __repr__(self) -> str:
-        return f"Grant({self.fences})"
-
-
-def grant_of(
-    message: locks_pb2.Lease, keys: tuple[str, ...], token: bytes, needs_fence: bool = True
-) -> Optional[Grant]:
-    """None: it makes no sense."""
-    fences = {lock.key: lock.fence for lock in message.locks} or {message.key: message.fence}
-    is_right = len(message.token) == TOKEN_SIZE and token in (b"", message.token)
-    is_whole = set(fences) == set(keys) and message.ttl_ms > 0
-    has_fences = not needs_fence or 0 not in fences.values()
-    return Grant(message.token, fences) if is_right and is_whole and has_fences else None
-
-
 @dataclass
 class Ping:
     sent_at: float
@@ -81,7 +62,6 @@ class Hold:
         grant: Grant,
         stream: Stream,
         give_up: GiveUp,
-        now: Callable[[], float] = clock.now,
     ):
         self.grant = grant
         self.term = Term()
@@ -91,7 +71,6 @@ class Hold:
         self._ask = ask
         self._stream: Optional[Stream] = stream
         self._give_up = give_up
-        self._now = now
         self._loop = asyncio.get_running_loop()
         self._asked_at = 0.0  # to resume it
         self._pings: deque[Ping] = deque()
@@ -104,28 +83,29 @@ class Hold:
         ask = self._ask
         end = since + ask.max_hold_ms / 1000 if ask.max_hold_ms else None
         self.term.start(message.ttl_ms / 1000, ask.heartbeat_ms / 1000, end)
-        self.term.confirm(since, message.valid_for_ms / 1000, self._now())
+        self.term.confirm(since, message.valid_for_ms / 1000, clock.now())
 
     def confirm(self) -> _Done:
         waiter: _Done = self._loop.create_future()
         self._ping(waiter)
         return waiter
 
-    def settle(self) -> None:
-        """The application has it from now on."""
+    def settle(self) -> bool:
+        """The application has it from now on, unless it is over."""
         if self.state is State.CONFIRMING:
             self._keep()
+        return self.state is State.HELD
 
     def _keep(self) -> None:
         self.state = State.HELD
-        self.term.plan_ping(self._now())
+        self.term.plan_ping(clock.now())
         self._set_timer()
 
     # What is asked of it
 
     def check(self) -> None:
         """Raises when it is not valid. From any thread."""
-        if self.term.left(self._now()) > 0:
+        if self.term.left(clock.now()) > 0:
             return
         if self.state in (State.HELD, State.RESUMING) or self.term.loss is not None:
             raise errors.LeaseLost(self.term.loss or self._loss_by_time())
@@ -181,7 +161,7 @@ class Hold:
 
     def _is_in_time(self) -> bool:
         is_held = self.state in (State.HELD, State.RESUMING)
-        if is_held and self.term.left(self._now()) <= 0:
+        if is_held and self.term.left(clock.now()) <= 0:
             self._lose(self._loss_by_time())
         return self.state is not State.OVER
 
@@ -197,19 +177,21 @@ class Hold:
             self._loop.call_soon(self._ask.on_lost, loss)
 
     def _warn(self) -> None:
+        if self.term.is_warned:
+            return
         self.term.is_warned = True
         if self._ask.on_at_risk is not None:
             self._loop.call_soon(self._tell_at_risk)
 
     def _tell_at_risk(self) -> None:
-        left = self.term.left(self._now())
+        left = self.term.left(clock.now())
         if self._ask.on_at_risk is not None and left > 0:
             self._ask.on_at_risk(left)
 
     # Pings and the timer
 
     def _ping(self, waiter: Optional[_Done] = None) -> None:
-        self._pings.append(Ping(self._now(), waiter))
+        self._pings.append(Ping(clock.now(), waiter))
         if self._stream is not None and self.state is not State.RESUMING:
             self._stream.send(_PING)
 
@@ -220,7 +202,7 @@ class Hold:
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        delay = self.term.wakes_at() - self._now()
+        delay = self.term.wakes_at() - clock.now()
         if self.state is State.RELEASING:
             delay = self._connection.timeout
         self._timer = self._loop.call_later(max(0.0, delay), self._on_timer)
@@ -232,7 +214,7 @@ class Hold:
             return
         if not self._is_held():
             return
-        now = self._now()
+        now = clock.now()
         if self.term.must_warn(now):
             self._warn()
         if now >= self.term.due and self.state is State.RESUMING:
@@ -261,7 +243,7 @@ class Hold:
             self._stream = Stream(self._connection, self)
 
     def on_ready(self) -> None:
-        self._asked_at = self._now()
+        self._asked_at = clock.now()
         if self._stream is not None:
             self._stream.send(self._ask.resume_message(self.grant.token))
 
@@ -286,7 +268,7 @@ class Hold:
         """Answers come in the order of the pings. One that crossed our release says nothing new."""
         if self.state not in (State.HELD, State.CONFIRMING) or not self._pings:
             return
-        now = self._now()
+        now = clock.now()
         ping = self._pings.popleft()
         self.term.confirm(ping.sent_at, renewed.valid_for_ms / 1000, now)
         if self.term.left(now) <= 0:
@@ -327,9 +309,9 @@ class Hold:
         elif not self._is_in_time():
             return
         elif is_disconnected and self._ask.grace_ms and self.state is State.HELD:
-            self._begin_resuming(self._now())
+            self._begin_resuming(clock.now())
         elif self.state is State.RESUMING and (is_disconnected or errors.is_passing(error)):
-            self.term.plan_resume(self._now())
+            self.term.plan_resume(clock.now())
             self._set_timer()
         else:
             self._lose(Loss.CONNECTION)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Mapping, Optional, Protocol
 
 from . import clock
-from .hold import Grant
+from .grant import Grant
 from .states import Loss
 from .term import Term
 

@@ -6,12 +6,13 @@ Nothing in here waits: the stream and a timer tell what happened, and a future t
 from __future__ import annotations
 
 import asyncio
-from typing import Callable, Optional
+from typing import Optional
 
 from . import clock, errors
 from .ask import Ask
 from .connection import Connection
-from .hold import GiveUp, Hold, grant_of
+from .grant import grant_of
+from .hold import GiveUp, Hold
 from .states import holder_of
 from .stream import Stream
 from .v1 import locks_pb2
@@ -23,12 +24,10 @@ class Question:
         connection: Connection,
         ask: Ask,
         give_up: GiveUp,
-        now: Callable[[], float] = clock.now,
     ):
         self._connection = connection
         self._ask = ask
         self._give_up = give_up
-        self._now = now
         self._loop = asyncio.get_running_loop()
         self._timer: Optional[asyncio.TimerHandle] = None
         self._wait_until: Optional[float] = None
@@ -64,7 +63,8 @@ class Question:
 
     def take_back(self) -> None:
         """Nobody hears of the answer any more, even if it has been given just now."""
-        if not self.answer.cancel() and self._hold is not None:
+        is_given = not self.answer.cancel() and self.answer.exception() is None
+        if is_given and self._hold is not None:
             self._hold.abandon()
 
     def close(self) -> None:
@@ -72,9 +72,12 @@ class Question:
         self._fail(errors.Cancelled("the client was closed"))
 
     def _settle(self, hold: Hold) -> None:
-        if not self.answer.done():
-            hold.settle()
+        if self.answer.done():
+            return
+        if hold.settle():
             self.answer.set_result(hold)
+        else:
+            self._fail(errors.NotHeld("the lease was lost before it could be used"))
 
     def _fail(self, error: Exception) -> None:
         if not self.answer.done():
@@ -90,7 +93,7 @@ class Question:
 
     def on_ready(self) -> None:
         """The wait began when the server heard of it first."""
-        now = self._now()
+        now = clock.now()
         self._unheld_at = now
         if self._ask.token:
             self._stream.send(self._ask.resume_message(self._ask.token))
@@ -117,14 +120,14 @@ class Question:
     def on_end(self, error: Optional[Exception]) -> None:
         """Where the connection was lost during the wait nothing is held: it is asked anew, with what is
         left of the wait."""
-        is_waiting = self._was_queued and self._now() < (self._wait_until or 0.0)
+        is_waiting = self._was_queued and clock.now() < (self._wait_until or 0.0)
         if is_waiting and errors.is_disconnected(error):
             self._start(self._connection.timeout)
         else:
             self._fail(errors.of_failure(error))
 
     def _take_queued(self, queued: locks_pb2.HoldQueued) -> None:
-        self._unheld_at = self._now()
+        self._unheld_at = clock.now()
         self._was_queued = True
         if self._ask.on_queued is not None:
             holder = holder_of(queued.holder) if queued.HasField("holder") else None
@@ -145,8 +148,8 @@ class Question:
         if grant is None:
             self._fail(errors.Refused("the server's grant makes no sense"))
             return
-        now = self._now()
-        hold = Hold(self._connection, self._ask, grant, self._stream, self._give_up, self._now)
+        now = clock.now()
+        hold = Hold(self._connection, self._ask, grant, self._stream, self._give_up)
         hold.start_term(message, self._unheld_at)
         self._hold = hold
         self._stream.pass_to(hold)

@@ -28,7 +28,7 @@ class Stream:
         self._owner: Optional[Owner] = owner
         self._output: asyncio.Queue[Optional[locks_pb2.HoldRequest]] = asyncio.Queue()
         self.is_started = False
-        self._task = asyncio.create_task(self._run())
+        self._task = connection.spawn(self._run())
 
     def pass_to(self, owner: Owner) -> None:
         self._owner = owner
@@ -64,7 +64,7 @@ class Stream:
         if self._owner is not None:
             self._owner.on_ready()
         call = self._connection.hold()
-        writer = asyncio.create_task(self._write(call))
+        writer = self._connection.spawn(self._write(call))
         try:
             failure = await self._read(call)
         finally:

@@ -40,7 +40,7 @@ class Watch:
     def start(self) -> None:
         if self._task is not None:
             raise RuntimeError("a watch can be used once")
-        self._task = asyncio.create_task(self._run())
+        self._task = self._connection.spawn(self._run())
 
     def stop(self) -> None:
         """Ends the iteration."""
