@@ -25,16 +25,15 @@ class Background:
 
     def run(
         self,
-        work: Coroutine[Any, Any, _T],
+        work: Callable[[], Coroutine[Any, Any, _T]],
         undo: Callable[[_T], object] = lambda result: None,
         on_start: Callable[[Callable[[], object]], object] = lambda cancel: None,
     ) -> _T:
         """Its result. `on_start` is told how another thread may cancel it. Where that, or an interrupt of this
         thread, comes just when the work is done, it is undone."""
-        if threading.current_thread() is self._thread or not self.is_open:
-            work.close()
-            if self.is_open:
-                raise RuntimeError("what waits must not be called from the library's callbacks")
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("what waits must not be called from the library's callbacks")
+        if not self.is_open:
             raise errors.Cancelled("the client was closed")
         job = _Job(work, undo, self._loop)
         on_start(job.cancel)
@@ -58,7 +57,7 @@ class _Job(Generic[_T]):
 
     def __init__(
         self,
-        work: Coroutine[Any, Any, _T],
+        work: Callable[[], Coroutine[Any, Any, _T]],
         undo: Callable[[_T], object],
         loop: asyncio.AbstractEventLoop,
     ):
@@ -67,13 +66,14 @@ class _Job(Generic[_T]):
         self._task: Optional[asyncio.Task[_T]] = None
         self._future = asyncio.run_coroutine_threadsafe(self._track(work), loop)
 
-    async def _track(self, work: Coroutine[Any, Any, _T]) -> _T:
+    async def _track(self, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         self._task = asyncio.current_task()
-        return await work
+        return await work()
 
     def cancel(self) -> None:
         """From any thread; nothing happens when the result has been told."""
-        self._loop.call_soon_threadsafe(self._take_back, False)
+        if not self._future.done():
+            self._loop.call_soon_threadsafe(self._take_back, False)
 
     def result(self) -> _T:
         try:

@@ -5,10 +5,11 @@ Callbacks run in that thread: they must not block, nor call what waits.
 """
 from __future__ import annotations
 
+import contextlib
 from types import TracebackType
 from typing import Any, Callable, Optional
 
-from . import aio
+from . import aio, errors
 from .ask import Ask, Duration
 from .asking import Asking
 from .background import Background
@@ -27,14 +28,18 @@ class Lease(BaseLease):
 
     def renew(self) -> float:
         """Asks the server; the seconds for which it is certainly valid. (It is kept alive anyway.)"""
-        return self._background.run(self._lease.renew())
+        return self._background.run(self._lease.renew)
 
     def release(self) -> None:
         """Returns when the lock is free. Raises NotHeld when the lease was lost before."""
-        self._background.run(self._lease.release())
+        self._background.run(self._lease.release)
 
     def leave(self, has_failed: bool) -> None:
-        self._background.run(self._lease.leave(has_failed))
+        try:
+            self._background.run(lambda: self._lease.leave(has_failed))
+        except errors.Cancelled:
+            if not has_failed:
+                raise
 
 
 class DetachedLease(BaseLease):
@@ -47,10 +52,10 @@ class DetachedLease(BaseLease):
 
     def renew(self, ttl: Optional[Duration] = None) -> float:
         """Extends it to `ttl` from now; never cuts it short."""
-        return self._background.run(self._lease.renew(ttl))
+        return self._background.run(lambda: self._lease.renew(ttl))
 
     def release(self) -> None:
-        self._background.run(self._lease.release())
+        self._background.run(self._lease.release)
 
 
 class Lock:
@@ -65,7 +70,7 @@ class Lock:
 
     def acquire(self) -> Lease:
         """The lease is the caller's to release. Raises Busy, or what else went wrong."""
-        lease = self._background.run(self.core.acquire(), aio.Lease.abandon, self._on_start)
+        lease = self._background.run(self.core.acquire, aio.Lease.abandon, self._on_start)
         return Lease(self._background, lease)
 
     def _on_start(self, cancel: Callable[[], object]) -> None:
@@ -107,7 +112,7 @@ class Watch:
         self._watch = watch
 
     def __enter__(self) -> Watch:
-        self._background.run(self._watch.__aenter__())
+        self._background.run(self._watch.__aenter__)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,13 +120,14 @@ class Watch:
 
     def stop(self) -> None:
         """From any thread: ends the iteration."""
-        self._background.run(self._watch.__aexit__())
+        with contextlib.suppress(errors.Cancelled):
+            self._background.run(self._watch.__aexit__)
 
     def __iter__(self) -> Watch:
         return self
 
     def __next__(self) -> WatchState:
-        state = self._background.run(self._watch.next())
+        state = self._background.run(self._watch.next)
         if state is None:
             raise StopIteration
         return state
@@ -139,19 +145,20 @@ class Election:
         return self._election.is_leading
 
     def __enter__(self) -> Election:
-        self._background.run(self._election.__aenter__())
+        self._background.run(self._election.__aenter__)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.resign()
+        with contextlib.suppress(errors.Cancelled):
+            self.resign()
 
     def wait(self) -> None:
         """Until the candidacy is over; raises what ended it, if something did."""
-        self._background.run(self._election.wait())
+        self._background.run(self._election.wait)
 
     def resign(self) -> None:
         """Does not stand any more; returns when the lock is free. Raises as wait does."""
-        self._background.run(self._election.resign())
+        self._background.run(self._election.resign)
 
 
 class Client(Asking[Lock, Election]):
@@ -189,8 +196,8 @@ class Client(Asking[Lock, Election]):
 
     def close(self) -> None:
         """Leases still held are lost, without on_lost; what other threads wait for raises Cancelled."""
-        if self._background.is_open:
-            self._background.run(self._client.close())
+        with contextlib.suppress(errors.Cancelled):
+            self._background.run(self._client.close)
             self._background.stop()
 
     def _lock(self, ask: Ask) -> Lock:
@@ -219,7 +226,7 @@ class Client(Asking[Lock, Election]):
     ) -> DetachedLease:
         """See aio.Client.acquire_detached."""
         lease = self._background.run(
-            self._client.acquire_detached(
+            lambda: self._client.acquire_detached(
                 key,
                 token=token,
                 wait=wait,
@@ -236,16 +243,16 @@ class Client(Asking[Lock, Election]):
     def renew(self, key: str, token: bytes, ttl: Optional[Duration] = None) -> DetachedLease:
         """Extends the detached lease of another process. Its fence is 0 where the server does not tell."""
         return DetachedLease(
-            self._background, self._background.run(self._client.renew(key, token, ttl))
+            self._background, self._background.run(lambda: self._client.renew(key, token, ttl))
         )
 
     def release(self, key: str, token: bytes) -> None:
         """Releases the lease of another process, detached or not. Raises NotHeld when it is gone."""
-        self._background.run(self._client.release(key, token))
+        self._background.run(lambda: self._client.release(key, token))
 
     def inspect(self, key: str) -> Optional[Holder]:
         """Who holds the lock; None when it is free."""
-        return self._background.run(self._client.inspect(key))
+        return self._background.run(lambda: self._client.inspect(key))
 
     def watch(self, key: str) -> Watch:
         """with client.watch(key) as states: for state in states: ..."""
@@ -253,4 +260,4 @@ class Client(Asking[Lock, Election]):
 
     def check_health(self) -> None:
         """Raises ServerAway unless the server serves: it is up, not draining, and its Redis is there."""
-        self._background.run(self._client.check_health())
+        self._background.run(self._client.check_health)
