@@ -25,9 +25,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     (void)flags;
     (void)name_length;
     if (strcmp((const char *)name, ":status") == 0) {
-        answer->http_status = atoi((const char *)value);
+        answer->http_status = (int)strtol((const char *)value, NULL, 10);
     } else if (strcmp((const char *)name, "grpc-status") == 0) {
-        answer->status = atoi((const char *)value);
+        answer->status = (int)strtol((const char *)value, NULL, 10);
     } else if (strcmp((const char *)name, "grpc-message") == 0) {
         assert_true(value_length < sizeof(answer->text));
         memcpy(answer->text, value, value_length + 1);
