@@ -20,8 +20,9 @@ struct method {
     unsigned index; /* in that vtable */
     bool is_client_streaming;
     bool is_server_streaming;
-    bool takes_lease; /* refused while draining */
-    bool is_alias;    /* `service` is another name of the service that `table` serves */
+    bool takes_lease;  /* refused while draining */
+    bool needs_no_tls; /* served in plaintext also on an address that serves TLS */
+    bool is_alias;     /* `service` is another name of the service that `table` serves */
 };
 
 /* Rows, and the services whose methods they must cover. */

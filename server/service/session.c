@@ -123,6 +123,11 @@ static bool is_admitted(struct call *call)
                services->config.calls_max);
         return false;
     }
+    if (session->is_unsecured && !call->method->needs_no_tls) {
+        session_fail_call(call, STATUS_PERMISSION_DENIED,
+                          "this address serves %s over TLS only; use TLS", call->method->service);
+        return false;
+    }
     if (services->is_draining && call->method->takes_lease) {
         session_fail_call(call, STATUS_UNAVAILABLE, "the server is shutting down; ask another one");
         return false;

@@ -32,6 +32,7 @@ struct session {
     uint64_t id;               /* rises with every session of this server */
     int64_t created_us;
     struct lease_party party; /* who waits, and whom others wait for */
+    bool is_unsecured;        /* in plaintext, on an address that serves TLS: see methods.h */
     char *peer;               /* "unix", "127.0.0.1:51234": for logs */
     struct call_list calls;
     size_t call_count;

@@ -2,6 +2,7 @@
 #include "transport/connection.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "service/session.h"
+#include "transport/first_byte.h"
 #include "transport/grpc_connection.h"
 #include "transport/stream.h"
 #include "transport/tls.h"
@@ -20,7 +22,11 @@
 #define FINISH_TIME_US   CLOCK_US_PER_S
 #define COMPLAINT_GAP_US CLOCK_US_PER_S
 
+/* How every TLS client begins. */
+#define TLS_HANDSHAKE 0x16
+
 enum connection_state {
+    CONNECTION_SILENT,   /* whether it speaks TLS is not known yet; there is no stream */
     CONNECTION_SNIFFING, /* the protocol is not known yet */
     CONNECTION_TTRPC,
     CONNECTION_GRPC,
@@ -30,7 +36,8 @@ enum connection_state {
 struct connection {
     LIST_ENTRY(connection) link; /* in its host */
     struct connection_host *host;
-    struct stream *stream;
+    struct first_byte first;
+    struct stream *stream;   /* NULL while silent */
     struct session *session; /* NULL while finishing */
     enum connection_state state;
     struct ttrpc_connection ttrpc;
@@ -64,6 +71,11 @@ static const struct refusal http1_refusal = {
 static const struct refusal tls_refusal = {
     .message = "a TLS client reached this port, which is plain; give the client tcp:// or unix://, "
                "or let the server listen on tls://",
+};
+
+static const struct refusal plain_refusal = {
+    .message =
+        "a client without TLS reached this address, which serves TLS; give the client tls://",
 };
 
 static const struct refusal garbage_refusal = {
@@ -184,11 +196,14 @@ static void sniff_input(struct connection *connection)
     ev_ssize_t length = evbuffer_copyout(stream_input(connection->stream), bytes, sizeof(bytes));
     CHECK(length >= 0);
     enum sniff protocol = sniff(bytes, (size_t)length);
-    if (protocol == SNIFF_TTRPC) {
+    bool is_known = protocol != SNIFF_NEED_MORE;
+    if (is_known && connection->session->is_unsecured && protocol != SNIFF_HTTP2) {
+        refuse(connection, &plain_refusal);
+    } else if (protocol == SNIFF_TTRPC) {
         start_ttrpc(connection);
     } else if (protocol == SNIFF_HTTP2) {
         start_grpc(connection);
-    } else if (protocol != SNIFF_NEED_MORE) {
+    } else if (is_known) {
         refuse(connection, refusal_of(protocol));
     } else if (!timer_is_set(&connection->patience)) {
         be_patient(connection);
@@ -314,7 +329,6 @@ static struct connection *prepare(struct connection_host *host, struct session *
     struct connection *connection = memory_alloc(sizeof(*connection));
     connection->host = host;
     connection->session = session;
-    connection->state = CONNECTION_SNIFFING;
     timer_init(&connection->patience, on_impatience);
     task_init(&connection->free_task, run_free);
     LIST_INSERT_HEAD(&host->connections, connection, link);
@@ -324,6 +338,28 @@ static struct connection *prepare(struct connection_host *host, struct session *
     return connection;
 }
 
+static void open_stream(struct connection *connection, int fd, struct ssl_st *tls)
+{
+    struct connection_host *host = connection->host;
+    connection->state = CONNECTION_SNIFFING;
+    connection->stream =
+        stream_create(host->loop, fd, tls, host->output_max, &stream_events, connection);
+}
+
+/* Those who probe for health speak no TLS; they are let in and reach nothing else. */
+static void on_first_byte(void *user, int byte)
+{
+    struct connection *connection = user;
+    if (byte == FIRST_BYTE_NONE) {
+        connection_close(connection);
+        return;
+    }
+    bool is_tls = byte == TLS_HANDSHAKE;
+    connection->session->is_unsecured = !is_tls;
+    open_stream(connection, connection->first.fd,
+                is_tls ? tls_accept(connection->host->tls) : NULL);
+}
+
 bool connection_create(struct connection_host *host, int fd, const char *peer)
 {
     struct session *session = session_create(host->services, peer);
@@ -331,19 +367,30 @@ bool connection_create(struct connection_host *host, int fd, const char *peer)
         return false;
     }
     struct connection *connection = prepare(host, session);
-    struct ssl_st *tls = host->tls == NULL ? NULL : tls_accept(host->tls);
-    connection->stream =
-        stream_create(host->loop, fd, tls, host->output_max, &stream_events, connection);
-    if (!stream_is_established(connection->stream)) {
+    if (host->tls == NULL) {
+        open_stream(connection, fd, NULL);
+    } else {
+        connection->first = (struct first_byte){.loop = host->loop, .fd = fd};
+        first_byte_await(&connection->first, on_first_byte, connection);
         be_patient(connection);
     }
     LOG_DEBUG("connection.opened", LOG_MESSAGE("a client connected"), LOG_TEXT("peer", peer));
     return true;
 }
 
+static void close_socket(struct connection *connection)
+{
+    if (connection->stream != NULL) {
+        stream_close(connection->stream);
+        return;
+    }
+    first_byte_stop(&connection->first);
+    close(connection->first.fd);
+}
+
 void connection_close(struct connection *connection)
 {
-    stream_close(connection->stream);
+    close_socket(connection);
     end_session(connection);
     LIST_REMOVE(connection, link);
     connection->host->count--;
@@ -354,6 +401,10 @@ void connection_close(struct connection *connection)
 void connection_finish(struct connection *connection)
 {
     if (connection->state == CONNECTION_FINISHING) {
+        return;
+    }
+    if (connection->state == CONNECTION_SILENT) {
+        connection_close(connection);
         return;
     }
     connection->state = CONNECTION_FINISHING;
@@ -381,10 +432,15 @@ void connection_drain(struct connection *connection)
     }
 }
 
+static bool has_input(const struct connection *connection)
+{
+    return connection->stream != NULL && evbuffer_get_length(stream_input(connection->stream)) > 0;
+}
+
 bool connection_is_idle(const struct connection *connection)
 {
     return connection->session != NULL && session_is_idle(connection->session) &&
-           evbuffer_get_length(stream_input(connection->stream)) == 0 &&
+           !has_input(connection) &&
            (connection->grpc == NULL || grpc_connection_is_drained(connection->grpc));
 }
 

@@ -81,9 +81,13 @@ class GrpcClient:
             self.channel = grpc.insecure_channel(target, options)
         else:
             self.channel = grpc.secure_channel(target, credentials, options)
+        self.holds = []
 
     def close(self):
+        """Ends what streams still send, too: their threads would outlive the tests."""
         self.channel.close()
+        for hold in self.holds:
+            hold.close_send()
 
     def unary(self, name, answer, service=SERVICE):
         return self.channel.unary_unary(
@@ -135,7 +139,9 @@ class GrpcClient:
             request_serializer=locks_pb2.HoldRequest.SerializeToString,
             response_deserializer=locks_pb2.HoldEvent.FromString,
         )
-        return Hold(method, locks_pb2.HoldAsk(key=key, ttl_ms=ttl_ms, **fields), timeout)
+        stream = Hold(method, locks_pb2.HoldAsk(key=key, ttl_ms=ttl_ms, **fields), timeout)
+        self.holds.append(stream)
+        return stream
 
     def held(self, key, ttl_ms=0, **fields):
         """A Hold that has been granted; the lease is its attribute."""

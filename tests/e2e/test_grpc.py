@@ -420,3 +420,19 @@ def test_tls_without_alpn(tls, certificates):
         message = locks_pb2.InspectRequest(key="k").SerializeToString()
         peer.call(1, "/holdfast.v1.Locks/Inspect", message)
         assert peer.answer(1)["grpc-status"] == "0"
+
+
+def test_without_tls_only_health_is_served(tls, certificates, dial):
+    """Probes of Kubernetes speak no TLS."""
+    plain = dial(tls.address("tls"))
+    check = plain.channel.unary_unary("/grpc.health.v1.Health/Check")
+    assert check(b"", timeout=WAIT) == b"\x08\x01"  # SERVING
+    code, text = status_of(plain.acquire, "k")
+    assert code == grpc.StatusCode.PERMISSION_DENIED and "TLS" in text
+    reflect = plain.channel.stream_stream(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    )
+    assert status_of(next, reflect(iter([b"\x3a\x00"]), timeout=WAIT))[0] == code
+    credentials = grpc.ssl_channel_credentials(certificates.authority.read_bytes())
+    secured = dial(tls.address("tls"), credentials=credentials)
+    assert secured.inspect("k") is None

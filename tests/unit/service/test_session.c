@@ -244,6 +244,31 @@ static void a_session_is_idle_without_calls_and_leases(void **state)
     assert_false(session_is_idle(session));
 }
 
+static void what_is_held_between_calls_is_told_from_streams(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_false(session_holds_between_calls(fixture->sessions[0]));
+    fixture_acquire(fixture, 0, "a", 1);
+    assert_true(session_holds_between_calls(fixture->sessions[0]));
+    fixture_connect(fixture, 1);
+    fixture_hold(fixture, 1, "b", 0);
+    assert_false(session_is_idle(fixture->sessions[1]));
+    assert_false(session_holds_between_calls(fixture->sessions[1]));
+}
+
+static void without_tls_only_health_is_served(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char health[] = "grpc.health.v1.Health";
+    fixture->sessions[0]->is_unsecured = true;
+    struct fake_call *call = fixture_start_call(fixture, 0, "Inspect", 0);
+    fake_call_expect_end(call, STATUS_PERMISSION_DENIED, "holdfast.v1.Locks over TLS only");
+    call = fixture_start_call(fixture, 0, "ListLocks", 0);
+    fake_call_expect_end(call, STATUS_PERMISSION_DENIED, "over TLS only");
+    fake_call_expect_open(fixture_start_call_of(fixture, 0, health, "Check", 0));
+    fake_call_expect_open(fixture_start_call_of(fixture, 0, health, "Watch", 0));
+}
+
 static void draining_refuses_new_leases_only(void **state)
 {
     struct fixture *fixture = *state;
@@ -307,6 +332,8 @@ int main(void)
         FIXTURE_TEST(the_deadline_wins_over_an_unreachable_store),
         FIXTURE_TEST(dropping_the_connection_cancels_its_calls),
         FIXTURE_TEST(a_session_is_idle_without_calls_and_leases),
+        FIXTURE_TEST(what_is_held_between_calls_is_told_from_streams),
+        FIXTURE_TEST(without_tls_only_health_is_served),
         FIXTURE_TEST(draining_refuses_new_leases_only),
         FIXTURE_TEST(shutting_down_ends_every_call_and_lease),
     };

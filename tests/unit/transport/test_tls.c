@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "fake_session.h"
+#include "grpc_peer.h"
 #include "harness.h"
 #include "tls_peer.h"
 
@@ -254,8 +255,7 @@ static void plain_bytes_on_a_tls_port_are_closed(void **state)
 {
     struct fixture *fixture = *state;
     size_t errors = 0;
-    static const char *const openings[] = {"GET / HTTP/1.1\r\n\r\n", "hello there, server",
-                                           "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
+    static const char *const openings[] = {"GET / HTTP/1.1\r\n\r\n", "hello there, server"};
     serve(fixture);
     for (size_t i = 0; i < sizeof(openings) / sizeof(openings[0]); i++) {
         harness_connect(fixture->harness);
@@ -268,6 +268,39 @@ static void plain_bytes_on_a_tls_port_are_closed(void **state)
     harness_send_request(fixture->harness, 1, "Echo", "plain ttRPC", 0);
     HARNESS_WAIT(fixture->harness, fixture->harness->is_ended);
     assert_int_equal(fake.started, 0);
+}
+
+/* The session sees to it that those reach only what may be reached without TLS. */
+static void plain_http2_on_a_tls_port_is_let_in(void **state)
+{
+    struct fixture *fixture = *state;
+    struct grpc_peer *peer = malloc(sizeof(*peer));
+    serve(fixture);
+    grpc_peer_start(peer, fixture->harness);
+    grpc_peer_expect_service(peer);
+    assert_true(fake_session()->is_unsecured);
+    grpc_peer_stop(peer);
+    free(peer);
+    assert_true(shake_hands(fixture, (struct tls_peer_options){0}));
+    harness_expect_service(fixture->harness, 1);
+    assert_false(fake_session()->is_unsecured);
+}
+
+static void who_says_nothing_on_a_tls_port_is_closed_in_time(void **state)
+{
+    struct fixture *fixture = *state;
+    serve(fixture);
+    fixture->harness->host.handshake_timeout_us = 50 * CLOCK_US_PER_MS;
+    harness_connect(fixture->harness);
+    assert_true(connection_is_idle(LIST_FIRST(&fixture->harness->host.connections)));
+    HARNESS_WAIT(fixture->harness, fixture->harness->is_ended);
+    harness_connect(fixture->harness);
+    harness_turn(fixture->harness);
+    harness_hang_up(fixture->harness);
+    HARNESS_WAIT(fixture->harness, fixture->harness->host.count == 0);
+    harness_connect(fixture->harness);
+    connection_shut_down(LIST_FIRST(&fixture->harness->host.connections));
+    HARNESS_WAIT(fixture->harness, fixture->harness->is_ended);
 }
 
 static void half_a_handshake_is_closed_in_time(void **state)
@@ -405,6 +438,8 @@ int main(void)
         TEST(a_client_certificate_is_required_with_a_ca),
         TEST(a_client_of_another_authority_is_refused),
         TEST(plain_bytes_on_a_tls_port_are_closed),
+        TEST(plain_http2_on_a_tls_port_is_let_in),
+        TEST(who_says_nothing_on_a_tls_port_is_closed_in_time),
         TEST(half_a_handshake_is_closed_in_time),
         TEST(a_peer_that_does_not_read_is_not_read_either),
         TEST(output_past_its_limit_closes),
