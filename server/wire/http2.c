@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "wire/http2_filter.h"
 
 /* Beyond the bytes of a field, as RFC 9113 (6.5.2) counts a header list. */
 #define FIELD_OVERHEAD 32
@@ -21,6 +22,7 @@ struct http2 {
     const struct http2_config *config;
     const struct http2_events *events;
     void *user;
+    struct http2_filter filter;
     uint64_t frames;
     uint64_t idle_frames;
     size_t list_size;    /* of the header list that is coming in; there is one at a time */
@@ -254,14 +256,20 @@ void http2_destroy(struct http2 *http2)
     memory_free(http2);
 }
 
-bool http2_receive(struct http2 *http2, const uint8_t *bytes, size_t length)
+static bool receive(void *user, const uint8_t *bytes, size_t length)
 {
+    struct http2 *http2 = user;
     ssize_t taken = nghttp2_session_mem_recv(http2->session, bytes, length);
     CHECK(taken != NGHTTP2_ERR_NOMEM);
     if (taken < 0) {
         http2->problem = nghttp2_strerror((int)taken);
     }
     return taken >= 0;
+}
+
+bool http2_receive(struct http2 *http2, const uint8_t *bytes, size_t length)
+{
+    return http2_filter_pass(&http2->filter, bytes, length, receive, http2);
 }
 
 bool http2_produce(struct http2 *http2, const uint8_t **bytes, size_t *length)
@@ -360,7 +368,7 @@ uint64_t http2_frames(const struct http2 *http2)
 
 uint64_t http2_idle_frames(const struct http2 *http2)
 {
-    return http2->idle_frames;
+    return http2->idle_frames + http2->filter.dropped;
 }
 
 const char *http2_problem(const struct http2 *http2)

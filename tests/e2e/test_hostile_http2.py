@@ -120,7 +120,7 @@ def test_http1_is_told_to_upgrade(connect):
         (frame(HEADERS, 0, 1, OPENING) + frame(CONTINUATION, 4, 3), {PROTOCOL_ERROR}),
         (frame(CONTINUATION, END_HEADERS, 1, OPENING), {PROTOCOL_ERROR}),
         (frame(RST_STREAM, 0, 0, bytes(4)), {PROTOCOL_ERROR}),
-        (frame(RST_STREAM, 0, 7, bytes(4)), {PROTOCOL_ERROR}),
+        (frame(RST_STREAM, 0, 8, bytes(4)), {PROTOCOL_ERROR}),
         (frame(RST_STREAM, 0, 1, bytes(3)), {FRAME_SIZE_ERROR}),
         (frame(SETTINGS, 0, 1), {PROTOCOL_ERROR}),
         (frame(SETTINGS, ACK, 0, bytes(6)), {FRAME_SIZE_ERROR}),
@@ -182,6 +182,15 @@ def test_unknown_frames_and_settings_are_ignored(peer):
     peer.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 0x7777, 7)))
     peer.send(frame(PRIORITY, 0, 9, bytes(5)))
     assert is_served(peer)
+
+
+def test_a_stream_may_be_reset_before_it_is_opened(peer):
+    """An offence, but gRPC's C library commits it when a deadline passes at the wrong moment."""
+    peer.call(1, HOLD, ASK, end=False)
+    peer.send(frame(RST_STREAM, 0, 9, struct.pack(">I", CANCEL)))
+    assert is_served(peer, 11)
+    push(peer, frame(RST_STREAM, 0, 99, struct.pack(">I", CANCEL)) * 60000)
+    assert peer.end() in (None, ENHANCE_YOUR_CALM)
 
 
 def test_data_on_a_closed_stream_is_dropped(peer):

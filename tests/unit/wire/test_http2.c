@@ -379,6 +379,26 @@ static void a_stream_may_be_taken_back_by_both(void **state)
     assert_heard(fixture, "open :method :scheme :path :authority request close ");
 }
 
+/* gRPC's C library does that when a deadline passes at the wrong moment. */
+static void a_stream_may_be_taken_back_before_it_is_opened(void **state)
+{
+    static const uint8_t reset[] = {0, 0, 4, RST_STREAM, 0, 0, 0, 0, 3, 0, 0, 0, 8};
+    struct fixture *fixture = *state;
+    uint64_t idle_frames = http2_idle_frames(fixture->http2);
+    send_request(fixture, 1, END_STREAM);
+    for (size_t cut = 1; cut < sizeof(reset); cut++) {
+        assert_true(give(fixture, reset, cut));
+        assert_true(give(fixture, reset + cut, sizeof(reset) - cut));
+    }
+    send_request(fixture, 5, END_STREAM);
+    assert_heard(fixture, "open :method :scheme :path :authority request half "
+                          "open :method :scheme :path :authority request half ");
+    expect_nothing(fixture);
+    assert_int_equal(http2_idle_frames(fixture->http2), idle_frames + sizeof(reset) - 1);
+    assert_true(give(fixture, reset, sizeof(reset)));
+    expect_nothing(fixture);
+}
+
 static void windows_grow_by_what_is_consumed(void **state)
 {
     struct fixture *fixture = *state;
@@ -486,6 +506,7 @@ int main(void)
         TEST(an_answer_may_wait_for_its_data),
         TEST(who_is_answered_is_told_to_stop),
         TEST(a_stream_may_be_taken_back_by_both),
+        TEST(a_stream_may_be_taken_back_before_it_is_opened),
         TEST(windows_grow_by_what_is_consumed),
         TEST(idle_frames_are_counted),
         TEST(resets_by_the_thousand_are_the_users_business),
