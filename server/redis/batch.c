@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "redis/batch.h"
 
+#include <endian.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,12 +15,14 @@
 #define REGISTER_KEY "holdfast:register"
 
 #define NUMBER_SIZE      ((size_t)24) /* any 64-bit number in decimal, with its NUL */
-#define CALL_NUMBERS     ((size_t)4)  /* key count, not_after_us, recovery_window_us, watch_us */
+#define CALL_NUMBERS     ((size_t)1)  /* how many keys */
 #define OP_NUMBERS       ((size_t)1)  /* at most: how long the lock is held */
 #define REMAINING_MS_MAX (INT64_MAX / CLOCK_US_PER_MS)
 
-/* What an operation asks for beyond the plain case, in one argument. */
-#define OPTIONS_SIZE_MAX ((size_t)32)
+#define TIMES_SIZE ((size_t)24) /* not_after_us, recovery_window_us, watch_us */
+
+/* A verb, and what its operation asks for beyond the plain case. */
+#define VERB_SIZE_MAX ((size_t)32)
 
 /* In a holder's flags. */
 #define HOLDER_FOREIGN   ((int64_t)1)
@@ -90,40 +93,42 @@ static const char *claim_record(struct batch *batch, const struct store_op *op, 
     return bytes;
 }
 
-/* The options argument while it is written. */
-struct options {
+/* The argument of a verb and its options while it is written. */
+struct verb {
     struct batch *batch;
     char *bytes;
     size_t length;
 };
 
-static struct options options_begin(struct batch *batch)
+static void verb_bytes(struct verb *verb, const void *bytes, size_t length)
 {
-    return (struct options){.batch = batch, .bytes = claim(batch, OPTIONS_SIZE_MAX)};
+    CHECK(length <= VERB_SIZE_MAX - verb->length);
+    memcpy(verb->bytes + verb->length, bytes, length);
+    verb->length += length;
 }
 
-static void options_bytes(struct options *options, const void *bytes, size_t length)
+static struct verb verb_begin(struct batch *batch, char letter)
 {
-    CHECK(length <= OPTIONS_SIZE_MAX - options->length);
-    memcpy(options->bytes + options->length, bytes, length);
-    options->length += length;
+    struct verb verb = {.batch = batch, .bytes = claim(batch, VERB_SIZE_MAX)};
+    verb_bytes(&verb, &letter, 1);
+    return verb;
 }
 
-static void options_u8(struct options *options, uint8_t number)
+static void verb_u8(struct verb *verb, uint8_t number)
 {
-    options_bytes(options, &number, 1);
+    verb_bytes(verb, &number, 1);
 }
 
-static void options_u32(struct options *options, uint32_t number)
+static void verb_u32(struct verb *verb, uint32_t number)
 {
     uint8_t bytes[] = {(uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8),
                        (uint8_t)number};
-    options_bytes(options, bytes, sizeof(bytes));
+    verb_bytes(verb, bytes, sizeof(bytes));
 }
 
-static void options_put(const struct options *options)
+static void verb_put(const struct verb *verb)
 {
-    put(options->batch, options->bytes, options->length);
+    put(verb->batch, verb->bytes, verb->length);
 }
 
 static uint8_t mode_of(const struct store_op *op)
@@ -133,60 +138,67 @@ static uint8_t mode_of(const struct store_op *op)
 
 static void put_acquire(struct batch *batch, const struct store_op *op)
 {
+    struct verb verb = verb_begin(batch, 'A');
+    if (op->mode == STORE_SHARED || op->wants_queue || op->fence_block > 0) {
+        int64_t grant_ms = op->ttl_ms < STORE_GRANT_MS ? op->ttl_ms : STORE_GRANT_MS;
+        verb_u8(&verb, mode_of(op));
+        verb_u8(&verb, op->wants_queue ? 1 : 0);
+        verb_u32(&verb, op->limit);
+        verb_u32(&verb, op->fence_block);
+        verb_u32(&verb, (uint32_t)grant_ms);
+    }
+    verb_put(&verb);
     size_t size = 0;
     const char *record = claim_record(batch, op, &size);
-    put_text(batch, "ACQUIRE");
     put(batch, record, LOCK_VALUE_GRANT_SIZE);
     put(batch, record + LOCK_VALUE_STAMP_SIZE, size - LOCK_VALUE_STAMP_SIZE);
     put_number(batch, op->ttl_ms + op->lock_delay_ms);
-    if (op->mode != STORE_SHARED && !op->wants_queue && op->fence_block == 0) {
-        put_text(batch, "");
-        return;
-    }
-    struct options options = options_begin(batch);
-    options_u8(&options, mode_of(op));
-    options_u8(&options, op->wants_queue ? 1 : 0);
-    options_u32(&options, op->limit);
-    options_u32(&options, op->fence_block);
-    options_u32(&options, (uint32_t)(op->ttl_ms < STORE_GRANT_MS ? op->ttl_ms : STORE_GRANT_MS));
-    options_put(&options);
 }
 
 static void put_renew(struct batch *batch, const struct store_op *op)
 {
     CHECK(op->fence < LOCK_VALUE_NUMBER_LIMIT);
+    struct verb verb = verb_begin(batch, 'N');
+    if (op->mode == STORE_SHARED || op->fence_block > 0) {
+        verb_u8(&verb, mode_of(op));
+        verb_u32(&verb, op->fence_block);
+    }
+    verb_put(&verb);
     size_t size = 0;
     const char *record = claim_record(batch, op, &size);
-    put_text(batch, "RENEW");
     put(batch, record, size);
     put_number(batch, op->ttl_ms + op->lock_delay_ms);
-    if (op->mode != STORE_SHARED && op->fence_block == 0) {
-        put_text(batch, "");
-        return;
-    }
-    struct options options = options_begin(batch);
-    options_u8(&options, mode_of(op));
-    options_u32(&options, op->fence_block);
-    options_put(&options);
 }
 
 static void put_release(struct batch *batch, const struct store_op *op)
 {
-    put_text(batch, "RELEASE");
+    struct verb verb = verb_begin(batch, 'R');
+    if (op->mode != STORE_EXCLUSIVE || op->wants_queue || op->lock_delay_ms > 0) {
+        verb_u8(&verb, op->wants_queue ? 1 : 0);
+        verb_u32(&verb, op->lock_delay_ms);
+        verb_bytes(&verb, op->token.bytes, ID128_SIZE);
+    }
+    verb_put(&verb);
     char *owner = claim(batch, LOCK_VALUE_OWNER_SIZE);
     owner[0] = (char)LOCK_VALUE_VERSION;
     memcpy(owner + 1, op->tenure.bytes, ID128_SIZE);
     owner[LOCK_VALUE_OWNER_SIZE - 1] = 0;
     put(batch, owner, LOCK_VALUE_OWNER_SIZE);
-    if (op->mode == STORE_EXCLUSIVE && !op->wants_queue && op->lock_delay_ms == 0) {
-        put_text(batch, "");
-        return;
+}
+
+/* As big-endian doubles, which one struct.unpack reads; times below 2^53 are exact. */
+static void put_times(struct batch *batch, const struct batch_call *call)
+{
+    const double times[] = {(double)call->not_after_us, (double)call->recovery_window_us,
+                            (double)call->watch_us};
+    char *bytes = claim(batch, TIMES_SIZE);
+    for (size_t i = 0; i < TIMES_SIZE / sizeof(times[0]); i++) {
+        uint64_t bits = 0;
+        memcpy(&bits, &times[i], sizeof(bits));
+        bits = htobe64(bits);
+        memcpy(bytes + i * sizeof(bits), &bits, sizeof(bits));
     }
-    struct options options = options_begin(batch);
-    options_u8(&options, op->wants_queue ? 1 : 0);
-    options_u32(&options, op->lock_delay_ms);
-    options_bytes(&options, op->token.bytes, ID128_SIZE);
-    options_put(&options);
+    put(batch, bytes, TIMES_SIZE);
 }
 
 static void put_operation(struct batch *batch, const struct store_op *op)
@@ -202,13 +214,13 @@ static void put_operation(struct batch *batch, const struct store_op *op)
         put_release(batch, op);
         break;
     case STORE_RESUME:
-        put_text(batch, "RESUME");
+        put_text(batch, "S");
         put(batch, op->tenure.bytes, ID128_SIZE);
         put(batch, op->token.bytes, ID128_SIZE);
         put_number(batch, op->ttl_ms + op->lock_delay_ms);
         break;
     case STORE_INSPECT:
-        put_text(batch, "INSPECT");
+        put_text(batch, "I");
         break;
     }
 }
@@ -216,12 +228,12 @@ static void put_operation(struct batch *batch, const struct store_op *op)
 /* Memory is taken before anything points into it. */
 static void make_room(struct batch *batch, const struct batch_call *call)
 {
-    size_t needed = CALL_NUMBERS * NUMBER_SIZE;
+    size_t needed = CALL_NUMBERS * NUMBER_SIZE + TIMES_SIZE;
     for (size_t i = 0; i < batch->count; i++) {
         const struct store_op *op = batch->ops[i];
         needed += call->key_prefix_length + op->key_length;
         needed += LOCK_VALUE_HEAD_SIZE + op->label_length + op->value_length;
-        needed += OPTIONS_SIZE_MAX + OP_NUMBERS * NUMBER_SIZE;
+        needed += VERB_SIZE_MAX + OP_NUMBERS * NUMBER_SIZE;
     }
     if (needed > batch->size) {
         batch->bytes = memory_resize(batch->bytes, needed);
@@ -453,11 +465,24 @@ static bool take_inspect(struct cursor *cursor, const char *word, struct store_r
     return take_refusal(cursor, word, result);
 }
 
-static bool take_result(struct cursor *cursor, const struct store_op *op,
+/* A grant without more to tell. */
+static bool take_grant(struct cursor *cursor, const struct store_op *op, int64_t now_us,
+                       struct store_result *result)
+{
+    result->code = STORE_OK;
+    result->since_ms = now_us / CLOCK_US_PER_MS;
+    return op->verb == STORE_ACQUIRE && op->fence_block == 0 &&
+           take_fence(cursor, 1, &result->fence);
+}
+
+static bool take_result(struct cursor *cursor, const struct store_op *op, int64_t now_us,
                         struct store_result *result)
 {
     const char *word = NULL;
     *result = (struct store_result){.code = STORE_UNKNOWN};
+    if (cursor->left > 0 && cursor->next[0]->type == REDIS_REPLY_INTEGER) {
+        return take_grant(cursor, op, now_us, result);
+    }
     if (!take_text(cursor, &word)) {
         return false;
     }
@@ -517,10 +542,8 @@ void batch_encode(struct batch *batch, const struct batch_call *call)
         put_key(batch, call, batch->ops[i]);
     }
     put_text(batch, call->run_id);
-    put_number(batch, call->not_after_us);
-    put_number(batch, call->recovery_window_us);
-    put_number(batch, call->watch_us);
     put(batch, call->server_id, BATCH_SERVER_ID_LENGTH);
+    put_times(batch, call);
     for (size_t i = 0; i < batch->count; i++) {
         put_operation(batch, batch->ops[i]);
     }
@@ -542,7 +565,7 @@ bool batch_decode(const struct batch *batch, const struct redisReply *reply,
         return false;
     }
     for (size_t i = 0; i < batch->count; i++) {
-        if (!take_result(&cursor, batch->ops[i], &answer->results[i])) {
+        if (!take_result(&cursor, batch->ops[i], answer->now_us, &answer->results[i])) {
             return false;
         }
     }

@@ -17,8 +17,8 @@
 /* About half a millisecond of Redis. */
 #define BATCH_OPERATIONS_MAX ((size_t)128)
 
-/* Key, verb and at most four arguments for each operation, after what every batch carries. */
-#define BATCH_ARGUMENTS_MAX (9 + 6 * BATCH_OPERATIONS_MAX)
+/* Key, verb and at most three arguments for each operation, after what every batch carries. */
+#define BATCH_ARGUMENTS_MAX (7 + 5 * BATCH_OPERATIONS_MAX)
 
 /* The hex digits of a server's id. */
 #define BATCH_SERVER_ID_LENGTH ((size_t)32)

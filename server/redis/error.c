@@ -37,7 +37,7 @@ static const struct error_row rows[] = {
     {"CROSSSLOT", REDIS_ERROR_COMMAND, "Redis runs in cluster mode (CROSSSLOT)"},
     {"MOVED", REDIS_ERROR_COMMAND, "Redis runs in cluster mode (MOVED)"},
     {"CLUSTERDOWN", REDIS_ERROR_COMMAND, "Redis runs in cluster mode (CLUSTERDOWN)"},
-    {"WRONGTYPE", REDIS_ERROR_COMMAND, "the key holdfast:register is not a hash (WRONGTYPE)"},
+    {"WRONGTYPE", REDIS_ERROR_COMMAND, "the key holdfast:register is not a string (WRONGTYPE)"},
     {"VERSION", REDIS_ERROR_COMMAND,
      "the key holdfast:register was written by another version of Holdfast"},
     {"EXHAUSTED", REDIS_ERROR_COMMAND,

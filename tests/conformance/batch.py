@@ -57,6 +57,27 @@ def read_record(value):
                   value[51 + length:], value[17], value[0])
 
 
+REGISTER_FIELDS = ("fence", "mark", "until_us", "window_us", "watched_until_us",
+                   "queued_until_us")
+
+
+def read_register(client):
+    """Its fields by name; none when there is no register."""
+    value = client("GET", REGISTER)
+    if value is None:
+        return {}
+    fields = dict(zip(REGISTER_FIELDS, map(int, struct.unpack(">dddddd", value[1:49]))))
+    return {"v": value[0], "run": value[49:], **fields}
+
+
+def write_register(client, **changes):
+    """Changes fields of the register, which is made if there is none."""
+    fields = {"v": 1, "run": b"run-1", **dict.fromkeys(REGISTER_FIELDS, 0),
+              **read_register(client), **changes}
+    numbers = struct.pack(">dddddd", *(fields[name] for name in REGISTER_FIELDS))
+    client("SET", REGISTER, bytes([fields["v"]]) + numbers + fields["run"])
+
+
 def beside(kind, key):
     """The name of a key of ours beside a lock's."""
     key = key.encode() if isinstance(key, str) else key
@@ -76,7 +97,7 @@ def acquire(key, record, ttl_ms=5000, mode=EXCLUSIVE, limit=0, wants_queue=False
     if mode == SHARED or wants_queue or block:
         options = struct.pack(">BBIII", mode, wants_queue, limit, block, grant_ms)
     head = record.owner() + b"\0" + record.token
-    return key, ["ACQUIRE", head, record.tail(), ttl_ms, options], 4 if block else 2
+    return key, [b"A" + options, head, record.tail(), ttl_ms], 4 if block else 2
 
 
 def renew(key, record, ttl_ms=5000, mode=EXCLUSIVE, block=0):
@@ -84,25 +105,31 @@ def renew(key, record, ttl_ms=5000, mode=EXCLUSIVE, block=0):
     if mode == SHARED or block:
         options = struct.pack(">BI", mode, block)
     fields = (1 if record.fence == 0 else 0) + (2 if block else 0)
-    return key, ["RENEW", record.value(), ttl_ms, options], fields
+    return key, [b"N" + options, record.value(), ttl_ms], fields
 
 
 def release(key, record, wants_queue=False, delay_ms=0, shared=False):
     options = b""
     if wants_queue or delay_ms or shared:
         options = struct.pack(">BI", wants_queue, delay_ms) + record.token
-    return key, ["RELEASE", record.owner() + b"\0", options], 0
+    return key, [b"R" + options, record.owner() + b"\0"], 0
 
 
 def resume(key, tenure, token, ttl_ms=5000):
-    return key, ["RESUME", tenure, token, ttl_ms], 5
+    return key, ["S", tenure, token, ttl_ms], 5
 
 
 def inspect(key):
-    return key, ["INSPECT"], 0
+    return key, ["I"], 0
 
 
-def _take_result(ok_fields, fields):
+def times(not_after_us, window_us=0, watch_us=0):
+    return struct.pack(">ddd", not_after_us, window_us, watch_us)
+
+
+def _take_result(ok_fields, fields, now_us):
+    if isinstance(fields[0], int) and ok_fields == 2:
+        return ["OK", fields.pop(0), now_us // 1000]
     word = fields.pop(0).decode()
     count = ok_fields if word == "OK" else FIELDS[word]
     return [word, *(fields.pop(0) for _ in range(count))]
@@ -124,7 +151,7 @@ class Batches:
         keys = [operation[0] for operation in operations]
         arguments = [part for operation in operations for part in operation[1]]
         self.client.send("EVAL", self._script, 1 + len(keys), REGISTER, *keys, self.run_id,
-                         not_after_us, self.window_us, self.watch_us, self.server,
+                         self.server, times(not_after_us, self.window_us, self.watch_us),
                          *arguments)
 
     def run(self, *operations, **options):
@@ -134,7 +161,7 @@ class Batches:
         if not operations:
             (self.window_left_us,) = fields
             return now_us, []
-        results = [_take_result(operation[2], fields) for operation in operations]
+        results = [_take_result(operation[2], fields, now_us) for operation in operations]
         assert fields == []
         return now_us, results
 
@@ -142,9 +169,7 @@ class Batches:
         return self.run(operation, **options)[1][0]
 
     def register(self):
-        fields = self.client("HGETALL", REGISTER)
-        names = [name.decode() for name in fields[::2]]
-        return dict(zip(names, fields[1::2]))
+        return read_register(self.client)
 
     def fence(self):
-        return int(self.register()["fence"])
+        return self.register()["fence"]

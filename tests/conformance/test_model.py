@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from batch import CLOSED, CONTENDED, FOREIGN, IS_CLOSED, IS_SHARED, REGISTER, Batches, Record
-from batch import acquire, beside, inspect, read_record, release, renew, resume
+from batch import CLOSED, CONTENDED, FOREIGN, IS_CLOSED, IS_SHARED, Batches, Record
+from batch import acquire, beside, inspect, read_record, release, renew, resume, write_register
 from model import EXCLUSIVE, NOBODY, SHARED, Model
 
 SEQUENCES = int(os.environ.get("HOLDFAST_SEEDS", "500"))
@@ -78,7 +78,7 @@ class Run:
         self.shared_share = self.random.choice([0, 0.3, 0.7, 1])
         self.trace = []
         if self.random.random() < 0.5:  # a clock behind the register: fences rise by one
-            self.client("HSET", REGISTER, "fence", self.client.time_us() + HOUR_US)
+            write_register(self.client, fence=self.client.time_us() + HOUR_US)
         hearing.set_listening(self.model.listening)
         hearing.take()
 

@@ -159,7 +159,7 @@ def run(batches, client, verb, name):
     lock = VECTORS["locks"][name]
     put(client, lock)
     before, ttl_ms = snapshot(client), client("PTTL", KEY)
-    fence = int(batches.register().get("fence", 0))
+    fence = batches.register().get("fence", 0)
     now_us, (result,) = batches.run(OPERATIONS[verb]())
     if verb.startswith("ACQUIRE") and result[0] == "OK" and result[1] >= NOW_MS:
         assert result[1] >= now_us and result[1] > fence and result[2] == now_us // 1000

@@ -2,11 +2,12 @@
 -- ACQUIRE: takes a lock if it may be had, or is already ours; else waits for it if that is wanted.
 --
 -- KEYS   the lock
--- ARGV   head (version, tenure, flags 0, token: 34 bytes), tail (label length, label, value), px_ms
---        (how long it is held), options: empty for EXCLUSIVE without the others, or mode (1 byte: 0
---        EXCLUSIVE, 1 SHARED), wants_queue (1), limit (4, big-endian, like these), fence_block (4),
---        grant_ms (4: how long the queue may give it for)
--- Reply  OK, fence, since_ms; with a fence_block also fence_end (0: none reserved), waiting (others)
+-- ARGV   A and its options: none for EXCLUSIVE without the others, or mode (1 byte: 0 EXCLUSIVE, 1
+--        SHARED), wants_queue (1), limit (4, big-endian, like these), fence_block (4), grant_ms (4:
+--        how long the queue may give it for); head (version, tenure, flags 0, token: 34 bytes), tail
+--        (label length, label, value), px_ms (how long it is held)
+-- Reply  its fence alone, a number: granted now; without a fence_block only
+--        OK, fence, since_ms; with a fence_block also fence_end (0: none reserved), waiting (others)
 --        BUSY or QUEUED, and who holds it (head.lua)
 --        RECOVERING, remaining_us: to be had, but Redis has forgotten and its holder may come back
 --
@@ -97,9 +98,8 @@ if acquires > 0 then
         return told, flags, holders, held_fence, since_ms, remaining_ms, label
     end
 
-    acquire = function(key, at)
-        local head, tail, px_ms, options =
-            arguments[at], arguments[at + 1], arguments[at + 2], arguments[at + 3]
+    acquire = function(key, at, options)
+        local head, tail, px_ms = arguments[at], arguments[at + 1], arguments[at + 2]
         if string.byte(options) == 1 then
             make_more()
             return acquire_shared(key, head, tail, px_ms, options)
@@ -120,7 +120,7 @@ if acquires > 0 then
         local value = try('GETRANGE', key, '0', label_end)
         if type(value) == 'table' then
             if make_more().must_look(key) == 'none' then
-                return acquire(key, at) -- its holders have all ended
+                return acquire(key, at, options) -- its holders have all ended
             end
             local word = options ~= '' and wait(key, head, options) and 'QUEUED' or 'BUSY'
             local told, flags, holders, held_fence, since_ms, remaining_ms, label =

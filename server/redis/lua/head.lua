@@ -3,18 +3,19 @@
 -- what several operations share follows, then one file per operation, and batch.lua runs them.
 -- Redis 6.2 or newer, Valkey 7.2 or newer.
 --
--- KEYS   1      holdfast:register, a hash: v (1), fence (the highest one given), run (the server's
---               run_id when it was last seen), mark (the fence it knew when that run began),
---               until_us (the end of the recovery window), window_us (its length),
---               watched_until_us (somebody may watch locks until then), queued_until_us (somebody
---               may wait for one until then)
+-- KEYS   1      holdfast:register, a string: version (1 byte), fence (the highest one given), mark
+--               (the fence that was known when the server's run began), until_us (the end of the
+--               recovery window), window_us (its length), watched_until_us (somebody may watch
+--               locks until then), queued_until_us (somebody may wait for one until then), each a
+--               big-endian double (8); run_id of the server when it was last seen
 --        2..    the lock of each operation, in order
 -- ARGV   1      run_id of the server, learnt at connect
---        2      not_after_us: by TIME, later than this nothing is done
---        3      recovery_window_us
---        4      watch_us: the caller watches locks, and says so again before so long; 0: it does not
---        5      server id of the caller, by which the queue knows it: 32 hex digits
---        6..    for each operation its verb and that verb's arguments
+--        2      server id of the caller, by which the queue knows it: 32 hex digits
+--        3      three big-endian doubles. not_after_us: by TIME, later than this nothing is done;
+--               recovery_window_us; watch_us: the caller watches locks, and says so again before so
+--               long (0: it does not)
+--        4..    for each operation its verb, a letter, with what it asks for beyond the plain case
+--               (its options); then that verb's arguments
 -- Reply  now_us, then for each operation a word and the fields that go with it, in one flat list.
 --        Every verb may answer EXPIRED, or WRONG_TYPE and the type, or ERROR and the first word of
 --        the error. To a call without operations: now_us, and what is left of the recovery window.
@@ -39,7 +40,7 @@
 -- round them to 14 digits.
 
 local call, try, keys, arguments = redis.call, redis.pcall, KEYS, ARGV
-local our_server = arguments[5]
+local our_server = arguments[2]
 local label_end = '178' -- the last byte that may be a label's, as GETRANGE counts
 local value_end = '4275' -- one byte more than a record may have
 local number_limit = 9007199254740992 -- 2^53: every integer below it is exact
@@ -76,32 +77,31 @@ local function beside(kind, key)
 end
 
 -- Nothing is done before the whole call is known to be well-formed.
-local acquires, renews, releases, others, last = 0, 0, 0, 0, 5
+local acquires, renews, releases, others, last = 0, 0, 0, 0, 3
 for _ = 2, #keys do
-    local verb = arguments[last + 1]
-    if verb == 'ACQUIRE' then
-        acquires, last = acquires + 1, last + 5
-    elseif verb == 'RELEASE' then
-        releases, last = releases + 1, last + 3
-    elseif verb == 'RENEW' then
-        renews, last = renews + 1, last + 4
-    elseif verb == 'INSPECT' then
+    local letter = string.byte(arguments[last + 1] or '')
+    if letter == 65 then -- A
+        acquires, last = acquires + 1, last + 4
+    elseif letter == 82 then -- R
+        releases, last = releases + 1, last + 2
+    elseif letter == 78 then -- N
+        renews, last = renews + 1, last + 3
+    elseif letter == 73 then -- I
         others, last = others + 1, last + 1
-    elseif verb == 'RESUME' then
+    elseif letter == 83 then -- S
         others, last = others + 1, last + 4
     else
         last = #arguments + 1
     end
 end
-local not_after_us, recovery_window_us, watch_us =
-    tonumber(arguments[2]), tonumber(arguments[3]), tonumber(arguments[4])
-if last ~= #arguments or not (not_after_us and recovery_window_us and watch_us) then
+if last ~= #arguments or #arguments[3] ~= 24 then
     return redis.error_reply('ERR malformed batch')
 end
+local not_after_us, recovery_window_us, watch_us = struct.unpack('>ddd', arguments[3])
 
 local time = call('TIME')
 local now_us = time[1] * 1000000 + time[2]
-local now_ms = math.floor(now_us / 1000)
+local now_ms = (now_us - now_us % 1000) / 1000
 local reply = {now_us}
 if now_us > not_after_us then
     for i = 2, #keys do
@@ -114,32 +114,31 @@ end
 -- new incarnation begins, and with it the recovery window. A window with more left than its length
 -- can only come from a clock that was set back; it begins again, or it would not end for as long as
 -- the clock went back. The write is refused when memory is full; then the next call does it.
-local fields = call('HMGET', keys[1], 'v', 'fence', 'run', 'until_us', 'watched_until_us',
-    'queued_until_us')
-if fields[1] and fields[1] ~= '1' then
-    return redis.error_reply('VERSION ' .. keys[1] .. ' was written by another version of Holdfast')
+local register = call('GETRANGE', keys[1], '0', '112')
+local fence, mark, until_us, length_us, watched_us, queued_us = 0, 0, 0, 0, 0, 0
+if register ~= '' then
+    if #register < 49 or string.byte(register) ~= 1 then
+        return redis.error_reply('VERSION ' .. keys[1]
+            .. ' was written by another version of Holdfast')
+    end
+    fence, mark, until_us, length_us, watched_us, queued_us = struct.unpack('>dddddd', register, 2)
 end
-local fence, mark = tonumber(fields[2]) or 0, 0
-local window_us, length_us = (tonumber(fields[4]) or 0) - now_us, nil
-local watched_us = (tonumber(fields[5]) or 0) - now_us
-local queued_us = (tonumber(fields[6]) or 0) - now_us
-local is_new_run = fields[3] ~= arguments[1]
-if is_new_run then
+local window_us, has_forgotten = until_us - now_us,
+    string.sub(register, 50) ~= arguments[1]
+watched_us, queued_us = watched_us - now_us, queued_us - now_us
+if has_forgotten then
     mark, length_us = fence, recovery_window_us
-elseif window_us > 0 then
-    local opened = call('HMGET', keys[1], 'mark', 'window_us')
-    mark, length_us = tonumber(opened[1]) or 0, tonumber(opened[2]) or 0
 end
-if is_new_run or (length_us and window_us > length_us) then
+if has_forgotten or window_us > length_us then
     window_us = length_us
-    try('HSET', keys[1], 'v', '1', 'run', arguments[1], 'mark', digits(mark),
-        'until_us', digits(now_us + window_us), 'window_us', digits(window_us))
+    try('SET', keys[1], '\1' .. struct.pack('>dddddd', fence, mark, now_us + window_us, window_us,
+        now_us + watched_us, now_us + queued_us) .. arguments[1])
 end
 local is_recovering = window_us > 0
 -- Written again when a quarter of it is used up, not with every call.
 if watch_us > 0 and watched_us < watch_us * 3 / 4 then
     watched_us = watch_us
-    try('HSET', keys[1], 'watched_until_us', digits(now_us + watch_us))
+    try('SETRANGE', keys[1], '33', struct.pack('>d', now_us + watch_us))
 end
 if #keys == 1 then
     return {now_us, is_recovering and window_us or 0}
@@ -153,7 +152,7 @@ if acquires > 0 and not is_recovering then
     if not (fence < number_limit) then
         refusal = 'EXHAUSTED'
     else
-        local done = try('HSET', keys[1], 'fence', digits(fence))
+        local done = try('SETRANGE', keys[1], '1', struct.pack('>d', fence))
         if type(done) == 'table' then
             local _, word = failure(keys[1], done)
             refusal = word

@@ -2,7 +2,7 @@
 -- INSPECT: tells who holds a lock.
 --
 -- KEYS   the lock
--- ARGV   nothing
+-- ARGV   I
 -- Reply  FREE, waiting (servers in the queue)
 --        HELD, who holds it (head.lua), waiting, value
 --

@@ -9,49 +9,43 @@ end
 -- What is plain, in a row from the first operation on: an EXCLUSIVE lock that is taken while it is
 -- free, renewed or released by its owner, with nobody waiting. The same as the operations' own files
 -- do, without a function; what is not plain, or goes wrong, is left to them from there on.
-local size, at, first = 1, 6, #keys + 1
+local size, at, first = 1, 4, #keys + 1
+local since = acquires > 0 and struct.pack('>I4I4', now_ms / 4294967296, now_ms % 4294967296)
 for i = 2, #keys do
-    local verb, key, word = arguments[at], keys[i], nil
-    if verb == 'ACQUIRE' then
-        local options = arguments[at + 4]
-        if not (is_recovering or refusal) and (options == '' or (string.byte(options) == 0
-                and string.sub(options, 7, 10) == '\0\0\0\0'))
+    local verb, key, is_done = arguments[at], keys[i], false
+    local letter = string.byte(verb)
+    if letter == 65 then
+        if not (is_recovering or refusal) and (verb == 'A' or (string.byte(verb, 2) == 0
+                and string.sub(verb, 8, 11) == '\0\0\0\0'))
             and (queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0) then
             -- In halves, for servers whose integers have 32 bits; what they leave of a fraction is
             -- cut.
-            local done = try('SET', key, arguments[at + 1] .. struct.pack('>I4I4I4I4',
-                next_fence / 4294967296, next_fence % 4294967296, now_ms / 4294967296,
-                now_ms % 4294967296) .. arguments[at + 2], 'PX', arguments[at + 3], 'NX')
+            local done = try('SET', key, arguments[at + 1]
+                .. struct.pack('>I4I4', next_fence / 4294967296, next_fence % 4294967296) .. since
+                .. arguments[at + 2], 'PX', arguments[at + 3], 'NX')
             if done and done.ok then
-                reply[size + 1], reply[size + 2], reply[size + 3] = 'OK', next_fence, now_ms
+                reply[size + 1] = next_fence
                 next_fence = next_fence + 1
-                size, at, word = size + 3, at + 5, 'OK'
-                if watched_us > 0 then
-                    try('PUBLISH', 'holdfast:lock:' .. key, '')
-                end
+                size, at, is_done = size + 1, at + 4, true
             end
         end
-    elseif verb == 'RELEASE' then
-        local options = arguments[at + 2]
-        if try('GETRANGE', key, '0', '17') == arguments[at + 1] and (options == ''
-            or (string.sub(options, 2, 5) == '\0\0\0\0' and (string.byte(options) == 0
+    elseif letter == 82 then
+        if try('GETRANGE', key, '0', '17') == arguments[at + 1] and (verb == 'R'
+            or (string.sub(verb, 3, 6) == '\0\0\0\0' and (string.byte(verb, 2) == 0
                 or queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0)))
             and try('DEL', key) == 1 then
             reply[size + 1] = 'OK'
-            size, at, word = size + 1, at + 3, 'OK'
-            if watched_us > 0 then
-                try('PUBLISH', 'holdfast:lock:' .. key, '')
-            end
+            size, at, is_done = size + 1, at + 2, true
         end
-    elseif verb == 'RENEW' then
-        if arguments[at + 3] == ''
-            and try('GETRANGE', key, '0', '41') == string.sub(arguments[at + 1], 1, 42)
-            and try('PEXPIRE', key, longer(key, arguments[at + 2])) == 1 then
-            reply[size + 1] = 'OK'
-            size, at, word = size + 1, at + 4, 'OK'
-        end
+    elseif verb == 'N' and try('GETRANGE', key, '0', '41') == string.sub(arguments[at + 1], 1, 42)
+        and try('PEXPIRE', key, longer(key, arguments[at + 2])) == 1 then
+        reply[size + 1] = 'OK'
+        size, at, is_done = size + 1, at + 3, true
     end
-    if not word then
+    if is_done and watched_us > 0 and letter ~= 78 then
+        try('PUBLISH', 'holdfast:lock:' .. key, '')
+    end
+    if not is_done then
         first = i
         break
     end

@@ -75,7 +75,7 @@ local function queue_part()
         life_ms = life_ms + 60000
         if queued_us < life_ms * 1000 then
             queued_us = (life_ms + 60000) * 1000
-            call('HSET', keys[1], 'queued_until_us', digits(now_us + queued_us))
+            call('SETRANGE', keys[1], '41', struct.pack('>d', now_us + queued_us))
         end
         call('ZADD', queue, 'NX', digits(now_us), our_server)
         call('HSET', entries, our_server, entry)
@@ -90,7 +90,7 @@ local function queue_part()
     local function reserve(first)
         local end_fence = first + acquires
         if not (end_fence < number_limit)
-            or type(try('HSET', keys[1], 'fence', digits(end_fence))) == 'table' then
+            or type(try('SETRANGE', keys[1], '1', struct.pack('>d', end_fence))) == 'table' then
             return false
         end
         fence, next_fence = end_fence, first + 1
@@ -179,7 +179,7 @@ local function queue_part()
     function more.block(key, held_fence, block)
         local end_fence = math.max(fence, held_fence) + block
         if end_fence < number_limit
-            and type(try('HSET', keys[1], 'fence', digits(end_fence))) ~= 'table' then
+            and type(try('SETRANGE', keys[1], '1', struct.pack('>d', end_fence))) ~= 'table' then
             fence = end_fence
         else
             end_fence = 0

@@ -3,9 +3,9 @@
 -- then (queue.lua).
 --
 -- KEYS   the lock
--- ARGV   owner (version, tenure, flags 0: 18 bytes), options: empty for an EXCLUSIVE lock without the
---        others, or wants_queue (1 byte: leave the queue), lock_delay_ms (4, big-endian: close the
---        lock for so long instead of freeing it), token (16)
+-- ARGV   R and its options: none for an EXCLUSIVE lock without the others, or wants_queue (1 byte:
+--        leave the queue), lock_delay_ms (4, big-endian: close the lock for so long instead of
+--        freeing it), token (16); owner (version, tenure, flags 0: 18 bytes)
 -- Reply  OK | NOT_HELD
 --
 -- Nothing that goes wrong in serving the queue changes the answer.
@@ -34,8 +34,8 @@ if releases > 0 then
         return true
     end
 
-    release = function(key, at)
-        local owner, options = arguments[at], arguments[at + 1]
+    release = function(key, at, options)
+        local owner = arguments[at]
         local found = try('GETRANGE', key, '0', '17')
         if found == owner and options == '' then
             call('DEL', key)

@@ -2,9 +2,9 @@
 -- RENEW: restores the ttl of a lock that is ours, and writes through who holds it by now.
 --
 -- KEYS   the lock
--- ARGV   record (as it is to be, flags 0), px_ms, options: empty for an EXCLUSIVE lock without the
---        others, or mode (1 byte: 0 EXCLUSIVE, 1 SHARED), fence_block (4, big-endian). The
---        fence 0 in the record says that the caller does not know it.
+-- ARGV   N and its options: none for an EXCLUSIVE lock without the others, or mode (1 byte: 0
+--        EXCLUSIVE, 1 SHARED), fence_block (4, big-endian); record (as it is to be, flags 0), px_ms.
+--        The fence 0 in the record says that the caller does not know it.
 -- Reply  OK; to the fence 0 with the fence; with a fence_block also fence_end (0: none reserved),
 --        waiting (others)
 --        NOT_HELD
@@ -33,7 +33,7 @@ if renews > 0 then
         if not (end_fence < number_limit) then
             end_fence, refusal = given, 'EXHAUSTED'
         end
-        if type(try('HSET', keys[1], 'fence', digits(end_fence))) == 'table' then
+        if type(try('SETRANGE', keys[1], '1', struct.pack('>d', end_fence))) == 'table' then
             return false
         end
         fence, next_fence = end_fence, given + 1
@@ -60,8 +60,8 @@ if renews > 0 then
         end
     end
 
-    renew = function(key, at)
-        local record, px_ms, options = arguments[at], arguments[at + 1], arguments[at + 2]
+    renew = function(key, at, options)
+        local record, px_ms = arguments[at], arguments[at + 1]
         local found = try('GETRANGE', key, '0', '41')
         if found == string.sub(record, 1, 42) and options == '' then
             extend(key, px_ms)

@@ -2,7 +2,7 @@
 -- RESUME: makes a lock that is held under a token ours, whoever's it was.
 --
 -- KEYS   the lock
--- ARGV   tenure (16 bytes), token (16), px_ms
+-- ARGV   S; tenure (16 bytes), token (16), px_ms
 -- Reply  OK, flags (0, or 4 for SHARED), fence, since_ms, label, value
 --        NOT_HELD
 --        RECOVERING, remaining_us: Redis has forgotten; what it has may be older than what it lost

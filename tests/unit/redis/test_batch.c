@@ -95,31 +95,32 @@ static void test_every_verb(void **state)
     add(fixture, STORE_INSPECT, "i");
     batch_encode(&fixture->batch, &fixture->call);
     static const char *const start[] = {
-        "6",   "holdfast:register",   "lock:r",  "lock:l", "lock:a", "lock:s", "lock:i",
-        "run", "9223372036854775807", "2000000", "77",     SERVER_ID};
+        "6",      "holdfast:register", "lock:r", "lock:l", "lock:a", "lock:s", "lock:i", "run",
+        SERVER_ID};
     assert_text(batch, 0, "EVALSHA");
     assert_text(batch, 1, fixture->script.sha);
     for (size_t i = 0; i < COUNT_OF(start); i++) {
         assert_text(batch, 2 + i, start[i]);
     }
-    assert_text(batch, 14, "RENEW");
-    ASSERT_BYTES(batch, 15, RECORD);
-    assert_text(batch, 16, "3000");
-    assert_text(batch, 17, "");
-    assert_text(batch, 18, "RELEASE");
-    ASSERT_BYTES(batch, 19, OWNER);
-    assert_text(batch, 20, "");
-    assert_text(batch, 21, "ACQUIRE");
-    ASSERT_BYTES(batch, 22, GRANT);
-    assert_text(batch, 23, TAIL);
+    ASSERT_BYTES(batch, 11,
+                 "\x43\xe0\0\0\0\0\0\0"
+                 "\x41\x3e\x84\x80\0\0\0\0"
+                 "\x40\x53\x40\0\0\0\0\0");
+    assert_text(batch, 12, "N");
+    ASSERT_BYTES(batch, 13, RECORD);
+    assert_text(batch, 14, "3000");
+    assert_text(batch, 15, "R");
+    ASSERT_BYTES(batch, 16, OWNER);
+    assert_text(batch, 17, "A");
+    ASSERT_BYTES(batch, 18, GRANT);
+    assert_text(batch, 19, TAIL);
+    assert_text(batch, 20, "3000");
+    assert_text(batch, 21, "S");
+    assert_text(batch, 22, "tttttttttttttttt");
+    assert_text(batch, 23, "kkkkkkkkkkkkkkkk");
     assert_text(batch, 24, "3000");
-    assert_text(batch, 25, "");
-    assert_text(batch, 26, "RESUME");
-    assert_text(batch, 27, "tttttttttttttttt");
-    assert_text(batch, 28, "kkkkkkkkkkkkkkkk");
-    assert_text(batch, 29, "3000");
-    assert_text(batch, 30, "INSPECT");
-    assert_int_equal(batch->argument_count, 31);
+    assert_text(batch, 25, "I");
+    assert_int_equal(batch->argument_count, 26);
 }
 
 static void test_options(void **state)
@@ -152,19 +153,18 @@ static void test_options(void **state)
     add(fixture, STORE_RENEW, "h");
     ops[7].mode = STORE_ANY_MODE;
     batch_encode(&fixture->batch, &fixture->call);
-    const size_t first = 17;
-    assert_text(batch, first, "ACQUIRE");
+    const size_t first = 15;
+    ASSERT_BYTES(batch, first, "A\1\1\1\2\3\4\0\0\0\5\0\0\3\xe8");
     assert_text(batch, first + 2, TAIL "it");
     assert_text(batch, first + 3, "3500");
-    ASSERT_BYTES(batch, first + 4, "\1\1\1\2\3\4\0\0\0\5\0\0\3\xe8");
-    ASSERT_BYTES(batch, first + 9, "\0\1\0\0\0\0\0\0\0\0\0\0\0\xc8");
-    assert_text(batch, first + 12, "3001");
-    ASSERT_BYTES(batch, first + 13, "\1\0\0\0\0");
-    ASSERT_BYTES(batch, first + 17, "\0\0\0\1\2");
-    ASSERT_BYTES(batch, first + 20, "\0\0\0\0\0kkkkkkkkkkkkkkkk");
-    ASSERT_BYTES(batch, first + 23, "\0\xff\xff\xff\xffkkkkkkkkkkkkkkkk");
-    ASSERT_BYTES(batch, first + 26, "\1\0\0\0\0kkkkkkkkkkkkkkkk");
-    assert_text(batch, first + 30, "");
+    ASSERT_BYTES(batch, first + 4, "A\0\1\0\0\0\0\0\0\0\0\0\0\0\xc8");
+    ASSERT_BYTES(batch, first + 8, "N\1\0\0\0\0");
+    assert_text(batch, first + 10, "3001");
+    ASSERT_BYTES(batch, first + 11, "N\0\0\0\1\2");
+    ASSERT_BYTES(batch, first + 14, "R\0\0\0\0\0kkkkkkkkkkkkkkkk");
+    ASSERT_BYTES(batch, first + 16, "R\0\xff\xff\xff\xffkkkkkkkkkkkkkkkk");
+    ASSERT_BYTES(batch, first + 18, "R\1\0\0\0\0kkkkkkkkkkkkkkkk");
+    assert_text(batch, first + 20, "N");
 }
 
 static void test_in_full(void **state)
@@ -200,7 +200,7 @@ static void test_the_largest_batch(void **state)
         batch_encode(&fixture->batch, &fixture->call);
         assert_int_equal(fixture->batch.argument_count, BATCH_ARGUMENTS_MAX);
         assert_int_equal(fixture->batch.lengths[4], strlen("lock:") + LEASE_KEY_MAX);
-        assert_int_equal(fixture->batch.lengths[BATCH_ARGUMENTS_MAX - 3],
+        assert_int_equal(fixture->batch.lengths[BATCH_ARGUMENTS_MAX - 2],
                          LOCK_VALUE_SIZE_MAX - LOCK_VALUE_STAMP_SIZE);
     }
 }
@@ -269,6 +269,24 @@ static void test_results(void **state)
     assert_int_equal(results[7].holder.remaining_us, INT64_MAX);
     assert_int_equal(results[7].holder.waiting, 2);
     assert_int_equal(results[7].holder.value_length, 2);
+}
+
+static void test_a_grant_without_more_to_tell(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct store_result *results = fixture->answer.results;
+    add(fixture, STORE_ACQUIRE, "a");
+    assert_true(decode(fixture, "*2\r\n:1700000000000999\r\n:1700000000000999\r\n"));
+    assert_int_equal(results[0].code, STORE_OK);
+    assert_int_equal(results[0].fence, 1700000000000999);
+    assert_int_equal(results[0].since_ms, 1700000000000);
+    assert_false(decode(fixture, "*2\r\n:5\r\n:0\r\n"));
+    assert_false(decode(fixture, "*2\r\n:5\r\n:9007199254740992\r\n"));
+    fixture->ops[0].fence_block = 8;
+    assert_false(decode(fixture, "*2\r\n:5\r\n:6\r\n"));
+    fixture->ops[0].fence_block = 0;
+    fixture->ops[0].verb = STORE_RELEASE;
+    assert_false(decode(fixture, "*2\r\n:5\r\n:6\r\n"));
 }
 
 static void test_results_of_waiting(void **state)
@@ -346,7 +364,7 @@ static const char *const malformed[] = {
     "*2\r\n:5\r\n*1\r\n$7\r\nEXPIRED\r\n",
     "*2\r\n:5\r\n*0\r\n",
     "*2\r\n:5\r\n-ERR no\r\n",
-    "*2\r\n:5\r\n:7\r\n",
+    "*2\r\n:5\r\n:-7\r\n",
     "*2\r\n:5\r\n$-1\r\n",
     "*2\r\n:5\r\n$3\r\nFOO\r\n",
     "*2\r\n:5\r\n$0\r\n\r\n",
@@ -465,6 +483,7 @@ int main(void)
         BATCH_TEST(test_in_full),
         BATCH_TEST(test_the_largest_batch),
         BATCH_TEST(test_results),
+        BATCH_TEST(test_a_grant_without_more_to_tell),
         BATCH_TEST(test_results_of_waiting),
         BATCH_TEST(test_results_of_every_verb),
         BATCH_TEST(test_malformed),
