@@ -5,9 +5,17 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+static int compare_pieces(const void *a, const void *b)
+{
+    return memcmp(a, b, 16);
+}
 
 static void test_fill_draws_new_bytes(void **state)
 {
@@ -30,6 +38,48 @@ static void test_fill_writes_nothing_outside(void **state)
         assert_int_equal(bytes[i], 0xaa);
         assert_int_equal(bytes[30 + i], 0xaa);
     }
+}
+
+/* Bytes are drawn ahead and given out in pieces of any size. */
+static void test_fill_gives_no_byte_twice(void **state)
+{
+    (void)state;
+    enum { PIECES = 1000, SIZE = 16 };
+    static uint8_t pieces[PIECES][SIZE];
+    uint8_t skipped[SIZE];
+    for (int i = 0; i < PIECES; i++) {
+        random_fill(pieces[i], SIZE);
+        random_fill(skipped, (size_t)i % SIZE);
+    }
+    qsort(pieces, PIECES, SIZE, compare_pieces);
+    for (int i = 1; i < PIECES; i++) {
+        assert_memory_not_equal(pieces[i - 1], pieces[i], SIZE);
+    }
+}
+
+/* What was drawn ahead is the parent's. */
+static void test_fill_gives_a_child_bytes_of_its_own(void **state)
+{
+    (void)state;
+    uint8_t ours[16];
+    uint8_t theirs[16];
+    int ends[2];
+    random_fill(ours, sizeof(ours));
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        random_fill(theirs, sizeof(theirs));
+        _exit(write(ends[1], theirs, sizeof(theirs)) == sizeof(theirs) ? 0 : 1);
+    }
+    random_fill(ours, sizeof(ours));
+    assert_int_equal(read(ends[0], theirs, sizeof(theirs)), sizeof(theirs));
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_memory_not_equal(ours, theirs, sizeof(ours));
+    close(ends[0]);
+    close(ends[1]);
 }
 
 static void test_below_reaches_every_number_and_no_other(void **state)
@@ -62,6 +112,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fill_draws_new_bytes),
         cmocka_unit_test(test_fill_writes_nothing_outside),
+        cmocka_unit_test(test_fill_gives_no_byte_twice),
+        cmocka_unit_test(test_fill_gives_a_child_bytes_of_its_own),
         cmocka_unit_test(test_below_reaches_every_number_and_no_other),
         cmocka_unit_test(test_below_at_its_bounds),
     };
