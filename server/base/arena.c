@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is taken from the system at once for small pieces; most requests fit into one. */
-#define BLOCK_SIZE ((size_t)4096)
+/* What is taken from the system at once for small pieces; most requests fit into one. The C library
+ * keeps freed blocks of up to this size at hand. */
+#define BLOCK_SIZE ((size_t)1024)
 
 #define ALIGNMENT _Alignof(max_align_t)
 
@@ -27,11 +28,12 @@ static bool is_large(size_t size)
 
 static struct arena_block *take_block(struct arena *arena, size_t capacity)
 {
-    struct arena_block *block = calloc(1, sizeof(*block) + capacity);
+    struct arena_block *block = malloc(sizeof(*block) + capacity);
     if (block == NULL) {
         return NULL;
     }
     block->capacity = capacity;
+    block->used = 0;
     arena->used += sizeof(*block) + capacity;
     return block;
 }
@@ -92,6 +94,7 @@ void *arena_alloc(struct arena *arena, size_t size)
     }
     void *piece = (char *)block->bytes + block->used;
     block->used += rounded;
+    memset(piece, 0, rounded);
     return piece;
 }
 
