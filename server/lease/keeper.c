@@ -49,7 +49,7 @@ static void on_granted(struct store_listener *listener, const char *key, size_t 
         return;
     }
     LIST_FOREACH (tenure, &lock->tenures, link) {
-        if (id128_equal(&tenure->operation.op.tenure, id)) {
+        if (id128_equal(&tenure->id, id)) {
             tenure_ask_again(tenure, now_us);
             return;
         }

@@ -84,7 +84,7 @@ static void finish_unavailable(struct operation *operation, const char *detail, 
 /* Nothing sent can be in force any more, whatever became of it. */
 static void finish_lapsed(struct operation *operation, int64_t now_us)
 {
-    operation->strays_us = 0;
+    operation->trace.strays_us = 0;
     if (operation->op.verb != STORE_RELEASE) {
         finish_unavailable(operation, "the store could not be reached to settle it", now_us);
         return;
@@ -108,17 +108,17 @@ static void submit(struct operation *operation, int64_t now_us)
 {
     operation->op.give_up_us = give_up_us(operation, now_us);
     if (operation->op.verb == STORE_RELEASE) {
-        operation->op.wants_queue = operation->may_be_queued;
+        operation->op.wants_queue = operation->trace.may_be_queued;
     }
     wheel_set(operation->wheel, &operation->retry,
-              ends_by_lapse(operation) ? operation->lapses_us : CLOCK_NEVER);
+              ends_by_lapse(operation) ? operation->trace.lapses_us : CLOCK_NEVER);
     store_submit(operation->store, &operation->op, now_us);
 }
 
 /* Whether it is time to end instead of asking again; ends it then. */
 static bool has_ended(struct operation *operation, const char *detail, int64_t now_us)
 {
-    if (ends_by_lapse(operation) && now_us >= operation->lapses_us) {
+    if (ends_by_lapse(operation) && now_us >= operation->trace.lapses_us) {
         finish_lapsed(operation, now_us);
         return true;
     }
@@ -141,7 +141,7 @@ static void ask_again(struct operation *operation, int64_t at_us, const char *de
         return;
     }
     if (ends_by_lapse(operation)) {
-        at_us = earlier(at_us, operation->lapses_us);
+        at_us = earlier(at_us, operation->trace.lapses_us);
     }
     if (!operation->is_unsettled && !operation->is_undoing) {
         at_us = earlier(at_us, operation->deadline_us);
@@ -161,9 +161,10 @@ static void on_retry(struct timer *timer, int64_t now_us)
 /* The lock is not ours now; only what has yet to run could make it so again. */
 static void note_not_ours(struct operation *operation, int64_t now_us)
 {
-    const bool has_strays = now_us < operation->strays_us;
-    operation->lapses_us = has_strays ? operation->strays_us + life_us(&operation->op) : 0;
-    operation->may_be_queued = operation->may_be_queued && has_strays;
+    const bool has_strays = now_us < operation->trace.strays_us;
+    operation->trace.lapses_us =
+        has_strays ? operation->trace.strays_us + life_us(&operation->op) : 0;
+    operation->trace.may_be_queued = operation->trace.may_be_queued && has_strays;
 }
 
 static void note_unknown(struct operation *operation, const struct store_result *result)
@@ -173,11 +174,11 @@ static void note_unknown(struct operation *operation, const struct store_result 
         const int64_t runs_us = result->sent_us + STORE_LATE_US;
         int64_t lapses_us = runs_us + life_us(&operation->op);
         if (queues(&operation->op)) {
-            operation->may_be_queued = true;
+            operation->trace.may_be_queued = true;
             lapses_us += queue_life_us(-1);
         }
-        operation->strays_us = later(operation->strays_us, runs_us);
-        operation->lapses_us = later(operation->lapses_us, lapses_us);
+        operation->trace.strays_us = later(operation->trace.strays_us, runs_us);
+        operation->trace.lapses_us = later(operation->trace.lapses_us, lapses_us);
     }
 }
 
@@ -194,14 +195,15 @@ static void note(struct operation *operation, const struct store_result *result,
     case STORE_OK:
         if (takes_hold(operation->op.verb)) {
             const int64_t lapses_us = result->sent_us + STORE_LATE_US + life_us(&operation->op);
-            operation->lapses_us = later(operation->lapses_us, lapses_us);
-            operation->may_be_queued = operation->may_be_queued && now_us < operation->strays_us;
+            operation->trace.lapses_us = later(operation->trace.lapses_us, lapses_us);
+            operation->trace.may_be_queued =
+                operation->trace.may_be_queued && now_us < operation->trace.strays_us;
         } else {
             note_not_ours(operation, now_us);
         }
         break;
     case STORE_BUSY:
-        if (!operation->may_be_queued) { /* an entry made before may stand for all that */
+        if (!operation->trace.may_be_queued) { /* an entry made before may stand for all that */
             note_not_ours(operation, now_us);
         }
         break;
@@ -210,9 +212,9 @@ static void note(struct operation *operation, const struct store_result *result,
         note_not_ours(operation, now_us);
         break;
     case STORE_QUEUED:
-        operation->may_be_queued = true;
-        operation->lapses_us =
-            later(operation->lapses_us,
+        operation->trace.may_be_queued = true;
+        operation->trace.lapses_us =
+            later(operation->trace.lapses_us,
                   now_us + life_us(&operation->op) + queue_life_us(result->holder.remaining_us));
         break;
     case STORE_RECOVERING:
@@ -224,8 +226,8 @@ static void note(struct operation *operation, const struct store_result *result,
 
 static void settle(struct operation *operation, const struct store_result *result, int64_t now_us)
 {
-    if (operation->is_undoing && now_us < operation->strays_us) {
-        wheel_set(operation->wheel, &operation->retry, operation->strays_us);
+    if (operation->is_undoing && now_us < operation->trace.strays_us) {
+        wheel_set(operation->wheel, &operation->retry, operation->trace.strays_us);
         return;
     }
     const bool is_own_doing = operation->op.verb == STORE_RELEASE && operation->is_unsettled &&
@@ -286,7 +288,7 @@ void operation_start(struct operation *operation, int64_t in_force_until_us, int
     operation->op.on_done = on_answer;
     operation->is_running = true;
     operation->is_unsettled = false;
-    operation->lapses_us = later(operation->lapses_us, in_force_until_us);
+    operation->trace.lapses_us = later(operation->trace.lapses_us, in_force_until_us);
     submit(operation, now_us);
 }
 
@@ -315,7 +317,7 @@ bool operation_stop(struct operation *operation)
 bool operation_undo(struct operation *operation, int64_t now_us)
 {
     CHECK(!operation->is_running);
-    if (now_us >= operation->lapses_us) {
+    if (now_us >= operation->trace.lapses_us) {
         return false;
     }
     operation->op.verb = STORE_RELEASE;
@@ -326,5 +328,5 @@ bool operation_undo(struct operation *operation, int64_t now_us)
 
 int64_t operation_lapses_us(const struct operation *operation)
 {
-    return operation->lapses_us;
+    return operation->trace.lapses_us;
 }

@@ -43,6 +43,14 @@ struct operation;
 typedef void operation_done_fn(struct operation *operation, const struct store_result *result,
                                int64_t now_us);
 
+/* What earlier operations of the same tenure may have left. */
+struct operation_trace {
+    int64_t lapses_us;  /* the last moment at which something sent may be in force; 0: none is */
+    int64_t strays_us;  /* the last moment at which something sent and unanswered may run; 0: none
+                         */
+    bool may_be_queued; /* an ACQUIRE may have left our entry in the queue */
+};
+
 struct operation {
     struct store_op op;  /* fill in before operation_start; see store.h. wants_queue of a RELEASE
                             is filled in here */
@@ -53,17 +61,15 @@ struct operation {
     struct store *store;
     struct wheel *wheel;
     struct timer retry; /* the next attempt, or the end of the running one */
-    int64_t lapses_us;  /* the last moment at which something sent may be in force; 0: none is */
-    int64_t strays_us;  /* the last moment at which something sent and unanswered may run; 0: none
-                         */
+    struct operation_trace trace;
     bool is_running;
-    bool is_unsettled;  /* an attempt since the start has an unknown outcome */
-    bool is_stopping;   /* the answer under way is the last */
-    bool is_undoing;    /* started by operation_undo */
-    bool may_be_queued; /* an ACQUIRE may have left our entry in the queue */
+    bool is_unsettled; /* an attempt since the start has an unknown outcome */
+    bool is_stopping;  /* the answer under way is the last */
+    bool is_undoing;   /* started by operation_undo */
 };
 
-/* Prepares an idle operation with no trace of earlier ones. `op` is the caller's to fill in. */
+/* Prepares an idle operation with no trace of earlier ones; that of one that is no more may be put
+ * into it. `op` is the caller's to fill in. */
 void operation_init(struct operation *operation, struct store *store, struct wheel *wheel,
                     operation_done_fn *on_done);
 

@@ -23,6 +23,16 @@
 static const struct store_result late = {.code = STORE_UNAVAILABLE,
                                          .detail = "the answer came too late"};
 
+/* The one thing in flight. */
+struct inquiry {
+    struct tenure *tenure;
+    struct operation operation;
+    char *kept_text; /* of a lease that is gone, for the operation under way */
+};
+
+static void on_operation_done(struct operation *operation, const struct store_result *result,
+                              int64_t now_us);
+
 static int64_t earlier(int64_t a_us, int64_t b_us)
 {
     return a_us < b_us ? a_us : b_us;
@@ -30,7 +40,60 @@ static int64_t earlier(int64_t a_us, int64_t b_us)
 
 static bool is_exclusive(const struct tenure *tenure)
 {
-    return tenure->operation.op.mode == STORE_EXCLUSIVE;
+    return tenure->mode == STORE_EXCLUSIVE;
+}
+
+/* Makes ready to ask the store. */
+static struct store_op *wake(struct tenure *tenure)
+{
+    struct keeper *keeper = tenure->keeper;
+    struct inquiry *inquiry = tenure->inquiry;
+    if (inquiry == NULL) {
+        inquiry = memory_alloc(sizeof(*inquiry));
+        inquiry->tenure = tenure;
+        operation_init(&inquiry->operation, keeper->store, keeper->wheel, on_operation_done);
+        inquiry->operation.trace = tenure->trace;
+        inquiry->operation.op.key = tenure->lock->key;
+        inquiry->operation.op.key_length = lock_key_length(tenure->lock);
+        inquiry->operation.op.tenure = tenure->id;
+        tenure->inquiry = inquiry;
+    }
+    return &inquiry->operation.op;
+}
+
+static void drop_inquiry(struct tenure *tenure)
+{
+    struct inquiry *inquiry = tenure->inquiry;
+    if (inquiry != NULL) {
+        wheel_clear(tenure->keeper->wheel, &inquiry->operation.retry);
+        memory_free(inquiry->kept_text);
+        memory_free(inquiry);
+    }
+    tenure->inquiry = NULL;
+}
+
+/* Nothing is to be asked before the next renewal: tenures are idle most of the time, and many. What
+ * is between two leases stays awake, for it alone knows the first one's token. */
+static void rest(struct tenure *tenure)
+{
+    CHECK(!operation_is_running(&tenure->inquiry->operation));
+    if (tenure->lease == NULL) {
+        return;
+    }
+    tenure->trace = tenure->inquiry->operation.trace;
+    drop_inquiry(tenure);
+}
+
+/* As operation_stop. */
+static bool stop(struct tenure *tenure)
+{
+    return tenure->inquiry == NULL || operation_stop(&tenure->inquiry->operation);
+}
+
+/* Whether the question that is, or was last, asked may leave our entry in the queue. */
+static bool wants_queue(const struct tenure *tenure)
+{
+    return tenure->inquiry != NULL && tenure->inquiry->operation.op.wants_queue;
 }
 
 /* A tenure counts among the keeper's leases when nothing else does in its place. */
@@ -55,24 +118,16 @@ static void set_lease(struct tenure *tenure, struct lease *lease)
 /* The operation under way may still point at the lease's texts: they change places with a copy. */
 static void keep_text(struct tenure *tenure, struct lease *lease)
 {
+    struct inquiry *inquiry = tenure->inquiry;
     const size_t size = (size_t)lease->label_length + lease->value_length;
-    if (lease->text == NULL || !operation_is_running(&tenure->operation) ||
-        tenure->operation.op.label != lease->text) {
+    if (lease->text == NULL || inquiry == NULL || !operation_is_running(&inquiry->operation) ||
+        inquiry->operation.op.label != lease->text) {
         return;
     }
-    CHECK(tenure->kept_text == NULL);
-    tenure->kept_text = lease->text;
+    CHECK(inquiry->kept_text == NULL);
+    inquiry->kept_text = lease->text;
     lease->text = memory_alloc(size);
-    memcpy(lease->text, tenure->kept_text, size);
-}
-
-static void drop_lease(struct tenure *tenure)
-{
-    struct lease *lease = tenure->lease;
-    keep_text(tenure, lease);
-    lease->tenure = NULL;
-    tenure->lease = NULL;
-    recount(tenure);
+    memcpy(lease->text, inquiry->kept_text, size);
 }
 
 /* Whether somebody may come to another server with its token. Who handed such a tenure on in memory
@@ -83,11 +138,30 @@ static bool is_resumable(const struct lease *lease)
            lease->mode == STORE_SHARED;
 }
 
+static struct id128 shown_token(const struct tenure *tenure, const struct lease *lease)
+{
+    return is_resumable(lease) ? lease->token : tenure->id;
+}
+
+static void drop_lease(struct tenure *tenure)
+{
+    struct lease *lease = tenure->lease;
+    keep_text(tenure, lease);
+    if (tenure->inquiry == NULL) {
+        struct store_op *op = wake(tenure);
+        op->token = shown_token(tenure, lease);
+        op->since_ms = lease->since_ms;
+    }
+    lease->tenure = NULL;
+    tenure->lease = NULL;
+    recount(tenure);
+}
+
 /* The store is not to see more of a lease than there is now, nor a token that must not be resumed.
  */
-static void fill(struct tenure *tenure, enum store_verb verb)
+static struct store_op *fill(struct tenure *tenure, enum store_verb verb)
 {
-    struct store_op *op = &tenure->operation.op;
+    struct store_op *op = wake(tenure);
     const struct lease *lease = tenure->lease;
     op->verb = verb;
     op->fence = tenure->fence;
@@ -95,10 +169,10 @@ static void fill(struct tenure *tenure, enum store_verb verb)
     op->label_length = 0;
     op->value_length = 0;
     if (lease != NULL) {
-        op->token = is_resumable(lease) ? lease->token : op->tenure;
+        op->token = shown_token(tenure, lease);
         op->since_ms = lease->since_ms;
-        op->ttl_ms = lease->ttl_ms;
-        op->lock_delay_ms = lease->lock_delay_ms;
+        tenure->ttl_ms = (uint32_t)lease->ttl_ms;
+        tenure->lock_delay_ms = lease->lock_delay_ms;
         op->label = lease->text;
         op->label_length = lease->label_length;
         op->value = lease->text == NULL ? NULL : lease->text + lease->label_length;
@@ -106,6 +180,15 @@ static void fill(struct tenure *tenure, enum store_verb verb)
     } else if (verb == STORE_RENEW) {
         op->token = (struct id128){0}; /* nobody may resume what is between two leases */
     }
+    op->mode = tenure->mode;
+    op->ttl_ms = tenure->ttl_ms;
+    op->lock_delay_ms = tenure->lock_delay_ms;
+    return op;
+}
+
+static void start(struct tenure *tenure, int64_t now_us)
+{
+    operation_start(&tenure->inquiry->operation, 0, now_us);
 }
 
 static uint32_t block_for(const struct tenure *tenure, size_t waiters)
@@ -116,12 +199,12 @@ static uint32_t block_for(const struct tenure *tenure, size_t waiters)
 static void ask(struct tenure *tenure, enum store_verb verb, int64_t now_us)
 {
     const size_t others = queue_count(tenure->lock->queue);
-    fill(tenure, verb);
+    struct store_op *op = fill(tenure, verb);
     tenure->state = TENURE_ASKING;
     tenure->is_hinted = false;
     tenure->is_for_other = false;
-    tenure->operation.op.fence_block = block_for(tenure, others > 0 ? others - 1 : 0);
-    operation_start(&tenure->operation, 0, now_us);
+    op->fence_block = block_for(tenure, others > 0 ? others - 1 : 0);
+    start(tenure, now_us);
 }
 
 /*
@@ -131,16 +214,15 @@ static void ask(struct tenure *tenure, enum store_verb verb, int64_t now_us)
 /* Nobody cares any more: undoes what may be left in the store, then frees the tenure. */
 static void settle(struct tenure *tenure, int64_t now_us)
 {
-    if (!operation_stop(&tenure->operation)) {
+    if (!stop(tenure)) {
         return; /* its answer brings us back here */
     }
     if (tenure->leaves_grant) {
         tenure_destroy(tenure); /* an entry in the queue, too: a retry elsewhere has the same id */
         return;
     }
-    fill(tenure, STORE_RELEASE);
-    tenure->operation.op.lock_delay_ms = tenure->close_ms;
-    if (!operation_undo(&tenure->operation, now_us)) {
+    fill(tenure, STORE_RELEASE)->lock_delay_ms = tenure->close_ms;
+    if (!operation_undo(&tenure->inquiry->operation, now_us)) {
         tenure_destroy(tenure);
     }
 }
@@ -161,9 +243,8 @@ static void begin_end(struct tenure *tenure)
 
 static void start_release(struct tenure *tenure, int64_t now_us)
 {
-    fill(tenure, STORE_RELEASE);
-    tenure->operation.op.lock_delay_ms = tenure->close_ms;
-    operation_start(&tenure->operation, 0, now_us);
+    fill(tenure, STORE_RELEASE)->lock_delay_ms = tenure->close_ms;
+    start(tenure, now_us);
 }
 
 void tenure_end(struct tenure *tenure, int64_t now_us)
@@ -172,7 +253,7 @@ void tenure_end(struct tenure *tenure, int64_t now_us)
     begin_end(tenure);
     if (tenure->leaving == NULL) {
         settle(tenure, now_us);
-    } else if (operation_stop(&tenure->operation)) {
+    } else if (stop(tenure)) {
         start_release(tenure, now_us);
     }
 }
@@ -207,7 +288,7 @@ static void restore_entry(struct tenure *tenure, int64_t now_us)
 {
     struct tenure *other = NULL;
     LIST_FOREACH (other, &tenure->lock->tenures, link) {
-        if (other != tenure && other->operation.op.wants_queue) {
+        if (other != tenure && wants_queue(other)) {
             tenure_ask_again(other, now_us);
         }
     }
@@ -217,8 +298,8 @@ static void on_ended(struct tenure *tenure, const struct store_result *result, i
 {
     /* A renewal that was under way when the lease was given back may say that it is gone. */
     const bool is_gone = result->code == STORE_NOT_HELD || result->code == STORE_WRONG_TYPE;
-    const bool is_released = tenure->operation.op.verb == STORE_RELEASE;
-    if (is_released && tenure->operation.op.wants_queue) {
+    const bool is_released = tenure->inquiry->operation.op.verb == STORE_RELEASE;
+    if (is_released && wants_queue(tenure)) {
         restore_entry(tenure, now_us);
     }
     if (tenure->leaving != NULL && !is_released && !is_gone) {
@@ -275,8 +356,8 @@ static void arm(struct tenure *tenure)
 /* The key may live as long as the new ttl from now on, and no longer if that is shorter. */
 static void renew(struct tenure *tenure, uint32_t fence_block, int64_t now_us)
 {
-    fill(tenure, STORE_RENEW);
-    const int64_t ttl_ms = tenure->operation.op.ttl_ms;
+    struct store_op *op = fill(tenure, STORE_RENEW);
+    const int64_t ttl_ms = op->ttl_ms;
     tenure->deadline_us = earlier(tenure->deadline_us, now_us + lease_validity_us(ttl_ms));
     tenure->at_risk_us = earlier(tenure->at_risk_us, now_us + lease_at_risk_us(ttl_ms));
     tenure->state = TENURE_RENEWING;
@@ -284,8 +365,8 @@ static void renew(struct tenure *tenure, uint32_t fence_block, int64_t now_us)
         tenure->is_dirty = false;
         tenure->written_us = now_us;
     }
-    tenure->operation.op.fence_block = fence_block;
-    operation_start(&tenure->operation, 0, now_us);
+    op->fence_block = fence_block;
+    start(tenure, now_us);
     arm(tenure);
 }
 
@@ -334,7 +415,7 @@ static void take_reserved(struct tenure *tenure, const struct store_result *resu
     if (result->fence_end > tenure->fence_end) {
         tenure->fence_end = result->fence_end;
     }
-    if (tenure->operation.op.fence_block > 0) {
+    if (tenure->inquiry->operation.op.fence_block > 0) {
         tenure->waiting = result->waiting;
     }
 }
@@ -342,7 +423,7 @@ static void take_reserved(struct tenure *tenure, const struct store_result *resu
 static void confirm(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
     CHECK(result->sent_us <= now_us);
-    const int64_t ttl_ms = tenure->operation.op.ttl_ms;
+    const int64_t ttl_ms = tenure->ttl_ms;
     if (result->sent_us > tenure->confirmed_us) {
         tenure->confirmed_us = result->sent_us;
         tenure->renewal_us = result->sent_us + lease_renewal_us(ttl_ms);
@@ -367,6 +448,7 @@ static void on_renewed(struct tenure *tenure, const struct store_result *result,
     tenure->is_at_risk = false;
     tenure->keeper->metrics->renewals_confirmed++;
     confirm(tenure, result, now_us);
+    rest(tenure);
     arm(tenure);
     if (tenure->lease == NULL) {
         lock_settle(tenure->keeper, tenure->lock, now_us);
@@ -419,7 +501,7 @@ static bool is_run_over(const struct tenure *tenure, int64_t now_us)
 /* Whether the next grant must wait for a word of the store: for fences, or for time. */
 static bool needs_sync(const struct tenure *tenure, int64_t now_us)
 {
-    const int64_t ttl_us = tenure->operation.op.ttl_ms * CLOCK_US_PER_MS;
+    const int64_t ttl_us = tenure->ttl_ms * CLOCK_US_PER_MS;
     return tenure->fence >= tenure->fence_end || tenure->deadline_us - now_us < ttl_us / 4;
 }
 
@@ -520,7 +602,7 @@ static void on_blocked(struct tenure *tenure, const struct store_result *result,
 {
     if (!tenure->lease->is_queued) {
         refuse(tenure, result, now_us);
-    } else if (!tenure->operation.op.wants_queue) {
+    } else if (!wants_queue(tenure)) {
         withdraw_follower(tenure, now_us);
     } else if (tenure->is_hinted) {
         ask(tenure, STORE_ACQUIRE, now_us);
@@ -535,7 +617,7 @@ static void on_blocked(struct tenure *tenure, const struct store_result *result,
 static void take_resumed(struct tenure *tenure, const struct store_result *result)
 {
     struct lease *lease = tenure->lease;
-    tenure->operation.op.mode = result->holder.mode;
+    tenure->mode = result->holder.mode;
     lease->mode = result->holder.mode;
     lease_take_texts(lease, &result->holder);
     tenure->keeper->metrics->leases_resumed++;
@@ -544,15 +626,15 @@ static void take_resumed(struct tenure *tenure, const struct store_result *resul
 static void on_owned(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
     struct lease *lease = tenure->lease;
-    tenure->operation.deadline_us = CLOCK_NEVER;
     tenure->fence = result->fence;
     tenure->ahead_ms = result->since_ms - now_us / CLOCK_US_PER_MS;
     tenure->held_us = now_us;
     tenure->grants = 0;
     confirm(tenure, result, now_us);
-    if (tenure->operation.op.verb == STORE_RESUME) {
+    if (tenure->inquiry->operation.op.verb == STORE_RESUME) {
         take_resumed(tenure, result);
     }
+    rest(tenure);
     if (is_exclusive(tenure) && !lease->is_detached) {
         tenure->lock->owned = tenure;
     }
@@ -570,13 +652,14 @@ static void on_owned(struct tenure *tenure, const struct store_result *result, i
 /* The tenure here of the lease that this one has resumed; NULL when there is none. */
 static struct tenure *find_same_token(const struct tenure *tenure)
 {
+    const struct store_op *op = &tenure->inquiry->operation.op;
     struct tenure *other = NULL;
-    if (tenure->operation.op.verb != STORE_RESUME) {
+    if (op->verb != STORE_RESUME) {
         return NULL;
     }
     LIST_FOREACH (other, &tenure->lock->tenures, link) {
         if (other != tenure && other->lease != NULL && tenure_is_held(other) &&
-            id128_equal(&other->lease->token, &tenure->operation.op.token)) {
+            id128_equal(&other->lease->token, &op->token)) {
             return other;
         }
     }
@@ -602,7 +685,7 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
 {
     switch (result->code) {
     case STORE_OK:
-        if (now_us < result->sent_us + lease_validity_us(tenure->operation.op.ttl_ms)) {
+        if (now_us < result->sent_us + lease_validity_us(tenure->ttl_ms)) {
             if (supersede(tenure, now_us)) {
                 on_owned(tenure, result, now_us);
             }
@@ -619,7 +702,7 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
     case STORE_UNAVAILABLE:
         if (!tenure->lease->is_queued) {
             refuse(tenure, result, now_us);
-        } else if (tenure->operation.op.wants_queue) {
+        } else if (wants_queue(tenure)) {
             ask(tenure, STORE_ACQUIRE, now_us); /* nothing that was sent is in force any more */
         } else {
             withdraw_follower(tenure, now_us);
@@ -638,9 +721,10 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
 static void on_operation_done(struct operation *operation, const struct store_result *result,
                               int64_t now_us)
 {
-    struct tenure *tenure = CONTAINER_OF(operation, struct tenure, operation);
-    memory_free(tenure->kept_text);
-    tenure->kept_text = NULL;
+    struct inquiry *inquiry = CONTAINER_OF(operation, struct inquiry, operation);
+    struct tenure *tenure = inquiry->tenure;
+    memory_free(inquiry->kept_text);
+    inquiry->kept_text = NULL;
     switch (tenure->state) {
     case TENURE_ASKING:
         on_asked(tenure, result, now_us);
@@ -666,16 +750,15 @@ struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_
     tenure->lock = lock;
     LIST_INSERT_HEAD(&lock->tenures, tenure, link);
     timer_init(&tenure->timer, on_timer);
-    operation_init(&tenure->operation, keeper->store, keeper->wheel, on_operation_done);
-    tenure->operation.deadline_us = wants_queue ? CLOCK_NEVER : lease->deadline_us;
-    tenure->operation.op = (struct store_op){
-        .mode = verb == STORE_RESUME ? STORE_ANY_MODE : lease->mode,
-        .key = lock->key,
-        .key_length = lock_key_length(lock),
-        .tenure = lease->is_detached ? lease->token : id128_random(),
-        .limit = lease->limit,
-        .wants_queue = wants_queue,
-    };
+    tenure->id = lease->is_detached ? lease->token : id128_random();
+    tenure->mode = STORE_ANY_MODE;
+    if (verb != STORE_RESUME) {
+        tenure->mode = lease->mode;
+    }
+    struct store_op *op = wake(tenure);
+    op->limit = lease->limit;
+    op->wants_queue = wants_queue;
+    tenure->inquiry->operation.deadline_us = wants_queue ? CLOCK_NEVER : lease->deadline_us;
     set_lease(tenure, lease);
     ask(tenure, verb, now_us);
     return tenure;
@@ -688,7 +771,7 @@ void tenure_destroy(struct tenure *tenure)
     CHECK(tenure->lease == NULL);
     CHECK(tenure->leaving == NULL);
     wheel_clear(keeper->wheel, &tenure->timer);
-    wheel_clear(keeper->wheel, &tenure->operation.retry);
+    drop_inquiry(tenure);
     if (lock->owned == tenure) {
         lock->owned = NULL;
     }
@@ -696,7 +779,6 @@ void tenure_destroy(struct tenure *tenure)
     if (tenure->is_counted) {
         keeper_dismiss(keeper);
     }
-    memory_free(tenure->kept_text);
     memory_free(tenure);
     lock_discard_unused(keeper, lock);
 }
@@ -744,7 +826,7 @@ void tenure_take_back(struct tenure *tenure, int64_t now_us)
     tenure->leaves_grant = tenure->lease->may_be_retried;
     drop_lease(tenure);
     struct lease *next = next_taker(tenure);
-    if (next != NULL && tenure->operation.op.wants_queue && !is_detached) {
+    if (next != NULL && wants_queue(tenure) && !is_detached) {
         tenure->is_for_other = true;
         set_lease(tenure, next);
         return;

@@ -55,8 +55,7 @@ static void test_every_attempt_has_its_own_tenure(void **state)
     struct fixture *fixture = *state;
     struct lease *first = fixture_acquire(fixture, TTL_MS);
     struct lease *second = fixture_acquire(fixture, TTL_MS);
-    assert_false(
-        id128_equal(&first->tenure->operation.op.tenure, &second->tenure->operation.op.tenure));
+    assert_false(id128_equal(&first->tenure->id, &second->tenure->id));
     assert_false(id128_equal(&first->token, &second->token));
     lease_revoke(first, fixture->now_us);
     lease_revoke(second, fixture->now_us);

@@ -69,6 +69,33 @@ static void test_readers_ask_together(void **state)
     assert_forgotten(fixture);
 }
 
+/* By it the store knows which of the holders goes. */
+static void test_the_end_of_a_reader_names_its_token(void **state)
+{
+    struct fixture *fixture = *state;
+    struct recorder recorder;
+    const struct lease_ask ask = reader();
+    for (int renewals = 0; renewals < 2; renewals++) {
+        fixture_recorder_init(&recorder);
+        struct lease *lease = fixture_ask_for(fixture, &ask, &recorder);
+        const struct id128 token = *lease_token(lease);
+        fixture_answer(fixture, fixture_op(fixture, STORE_ACQUIRE), STORE_OK, 0);
+        if (renewals > 0) {
+            fixture_pass(fixture, lease_renewal_us(ask.ttl_ms));
+            assert_true(id128_equal(&fixture_op(fixture, STORE_RENEW)->token, &token));
+            fixture_answer(fixture, fixture_op(fixture, STORE_RENEW), STORE_OK, 0);
+        }
+        lease_revoke(lease, fixture->now_us);
+        const struct store_op *op = fixture_op(fixture, STORE_RELEASE);
+        assert_true(id128_equal(&op->token, &token));
+        assert_int_equal(op->mode, STORE_SHARED);
+        assert_int_equal(op->ttl_ms, ask.ttl_ms);
+        fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_OK, 0);
+        fixture_turn(fixture);
+        assert_forgotten(fixture);
+    }
+}
+
 static void test_readers_that_are_refused_wait_for_the_first(void **state)
 {
     struct fixture *fixture = *state;
@@ -114,7 +141,7 @@ static void test_a_reader_waits_behind_a_writer(void **state)
     lease_release(first, fixture->now_us);
     fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_OK, 0);
     struct store_listener *listener = fixture->store.listener;
-    listener->on_granted(listener, "k", 1, &writer->tenure->operation.op.tenure, fixture->now_us);
+    listener->on_granted(listener, "k", 1, &writer->tenure->id, fixture->now_us);
     fixture_answer(fixture, fixture_op(fixture, STORE_ACQUIRE), STORE_OK, 0);
     assert_int_equal(lease_state(writer), LEASE_HELD);
     assert_int_equal(lease_state(last), LEASE_WAITING);
@@ -379,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(test_readers_ask_together),
+        TEST(test_the_end_of_a_reader_names_its_token),
         TEST(test_readers_that_are_refused_wait_for_the_first),
         TEST(test_a_reader_waits_behind_a_writer),
         TEST(test_permits_are_asked_for_one_by_one),
