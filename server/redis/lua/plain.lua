@@ -1,9 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- How long a lock is to live from now on: a command that comes late must not cut short what a later
--- one gave; only a new grant may.
+-- one gave; only a new grant may. Most ttls are the same, so the last one is kept as a number.
+local kept_text, kept_ms
 local function longer(key, px_ms)
+    if px_ms ~= kept_text then
+        kept_text, kept_ms = px_ms, tonumber(px_ms)
+    end
     local left_ms = call('PTTL', key)
-    return left_ms > tonumber(px_ms) and digits(left_ms) or px_ms
+    return left_ms > kept_ms and digits(left_ms) or px_ms
 end
 
 -- What is plain, in a row from the first operation on: an EXCLUSIVE lock that is taken while it is
