@@ -49,31 +49,31 @@ struct lease {
     LIST_ENTRY(lease) wait;      /* in its party's waits, while it is in that queue */
     struct lease_holder *holder; /* NULL once nobody listens */
     struct lease_party *party;
-    enum lease_state state;
-    enum store_mode mode;
+    enum lease_state state : 8;
+    enum store_mode mode : 8;
     bool is_queued;   /* in its lock's queue */
     bool was_refused; /* a SHARED one that asked out of turn and was told to wait */
     bool is_detached;
     bool is_resume; /* asked for by its token */
     bool may_be_retried;
     bool is_overdue; /* the deadline had passed when lease_release was called */
+    uint16_t label_length;
+    uint16_t value_length;
+    uint32_t ttl_ms;
     uint32_t limit;
     uint32_t grace_ms;
     uint32_t lock_delay_ms;
     uint32_t max_hold_ms;
-    size_t told_position; /* 0: not told that it waits */
-    int64_t ttl_ms;
+    uint32_t told_position; /* 0: not told that it waits */
+    struct id128 token;
+    uint64_t fence; /* 0 until granted */
+    int64_t since_ms;
     int64_t deadline_us;   /* nobody waits for the answer after this */
     int64_t wait_until_us; /* 0: does not wait */
     int64_t hold_until_us; /* max_hold_ms after the grant; CLOCK_NEVER without */
-    int64_t since_ms;
-    uint64_t fence; /* 0 until granted */
-    struct id128 token;
-    struct timer timer; /* WAITING: wait_until_us; HELD: hold_until_us; ORPHANED: the grace too */
     int64_t grace_until_us;
-    char *text; /* the label, then the value; NULL when both are empty */
-    uint16_t label_length;
-    uint16_t value_length;
+    struct timer timer; /* WAITING: wait_until_us; HELD: hold_until_us; ORPHANED: the grace too */
+    char *text;         /* the label, then the value; NULL when both are empty */
 };
 
 /* Counts one more lease, errand or watch; false, and counted as refused, when the limit is reached.

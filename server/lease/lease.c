@@ -463,7 +463,7 @@ struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
     lease->grace_ms = ask->grace_ms;
     lease->lock_delay_ms = ask->lock_delay_ms;
     lease->max_hold_ms = ask->max_hold_ms;
-    lease->ttl_ms = ask->ttl_ms;
+    lease->ttl_ms = (uint32_t)ask->ttl_ms;
     lease->deadline_us = ask->deadline_us;
     lease->wait_until_us = ask->wait_until_us;
     lease->hold_until_us = CLOCK_NEVER;

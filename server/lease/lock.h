@@ -23,9 +23,9 @@ LIST_HEAD(tenure_list, tenure);
 
 struct lock {
     struct tenure_list tenures;
-    size_t leases;        /* on it */
     struct tenure *owned; /* the EXCLUSIVE one that is ours, to be handed on; NULL: none */
     struct queue *queue;  /* who waits here; NULL: nobody does */
+    uint32_t leases;      /* on it */
     bool is_due;          /* to be looked at by lock_settle in the next turn */
     TAILQ_ENTRY(lock) due;
     UT_hash_handle hh; /* in the table of names; also knows the key's length */

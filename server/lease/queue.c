@@ -18,7 +18,7 @@ static void tell_position(struct lease *lease, size_t position, const struct sto
 {
     const struct lease_report report = {
         .event = LEASE_EVENT_QUEUED, .position = position, .result = result};
-    lease->told_position = position;
+    lease->told_position = (uint32_t)position;
     lease_tell(lease, &report, now_us);
 }
 

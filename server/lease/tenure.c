@@ -171,7 +171,7 @@ static struct store_op *fill(struct tenure *tenure, enum store_verb verb)
     if (lease != NULL) {
         op->token = shown_token(tenure, lease);
         op->since_ms = lease->since_ms;
-        tenure->ttl_ms = (uint32_t)lease->ttl_ms;
+        tenure->ttl_ms = lease->ttl_ms;
         tenure->lock_delay_ms = lease->lock_delay_ms;
         op->label = lease->text;
         op->label_length = lease->label_length;
