@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "lease/inquiry.h"
 #include "lease/keeper_internal.h"
 #include "lease/lock.h"
 #include "lease/queue.h"
@@ -23,13 +24,6 @@
 static const struct store_result late = {.code = STORE_UNAVAILABLE,
                                          .detail = "the answer came too late"};
 
-/* The one thing in flight. */
-struct inquiry {
-    struct tenure *tenure;
-    struct operation operation;
-    char *kept_text; /* of a lease that is gone, for the operation under way */
-};
-
 static void on_operation_done(struct operation *operation, const struct store_result *result,
                               int64_t now_us);
 
@@ -41,59 +35,6 @@ static int64_t earlier(int64_t a_us, int64_t b_us)
 static bool is_exclusive(const struct tenure *tenure)
 {
     return tenure->mode == STORE_EXCLUSIVE;
-}
-
-/* Makes ready to ask the store. */
-static struct store_op *wake(struct tenure *tenure)
-{
-    struct keeper *keeper = tenure->keeper;
-    struct inquiry *inquiry = tenure->inquiry;
-    if (inquiry == NULL) {
-        inquiry = memory_alloc(sizeof(*inquiry));
-        inquiry->tenure = tenure;
-        operation_init(&inquiry->operation, keeper->store, keeper->wheel, on_operation_done);
-        inquiry->operation.trace = tenure->trace;
-        inquiry->operation.op.key = tenure->lock->key;
-        inquiry->operation.op.key_length = lock_key_length(tenure->lock);
-        inquiry->operation.op.tenure = tenure->id;
-        tenure->inquiry = inquiry;
-    }
-    return &inquiry->operation.op;
-}
-
-static void drop_inquiry(struct tenure *tenure)
-{
-    struct inquiry *inquiry = tenure->inquiry;
-    if (inquiry != NULL) {
-        wheel_clear(tenure->keeper->wheel, &inquiry->operation.retry);
-        memory_free(inquiry->kept_text);
-        memory_free(inquiry);
-    }
-    tenure->inquiry = NULL;
-}
-
-/* Nothing is to be asked before the next renewal: tenures are idle most of the time, and many. What
- * is between two leases stays awake, for it alone knows the first one's token. */
-static void rest(struct tenure *tenure)
-{
-    CHECK(!operation_is_running(&tenure->inquiry->operation));
-    if (tenure->lease == NULL) {
-        return;
-    }
-    tenure->trace = tenure->inquiry->operation.trace;
-    drop_inquiry(tenure);
-}
-
-/* As operation_stop. */
-static bool stop(struct tenure *tenure)
-{
-    return tenure->inquiry == NULL || operation_stop(&tenure->inquiry->operation);
-}
-
-/* Whether the question that is, or was last, asked may leave our entry in the queue. */
-static bool wants_queue(const struct tenure *tenure)
-{
-    return tenure->inquiry != NULL && tenure->inquiry->operation.op.wants_queue;
 }
 
 /* A tenure counts among the keeper's leases when nothing else does in its place. */
@@ -115,21 +56,6 @@ static void set_lease(struct tenure *tenure, struct lease *lease)
     recount(tenure);
 }
 
-/* The operation under way may still point at the lease's texts: they change places with a copy. */
-static void keep_text(struct tenure *tenure, struct lease *lease)
-{
-    struct inquiry *inquiry = tenure->inquiry;
-    const size_t size = (size_t)lease->label_length + lease->value_length;
-    if (lease->text == NULL || inquiry == NULL || !operation_is_running(&inquiry->operation) ||
-        inquiry->operation.op.label != lease->text) {
-        return;
-    }
-    CHECK(inquiry->kept_text == NULL);
-    inquiry->kept_text = lease->text;
-    lease->text = memory_alloc(size);
-    memcpy(lease->text, inquiry->kept_text, size);
-}
-
 /* Whether somebody may come to another server with its token. Who handed such a tenure on in memory
  * could not know that it is gone. A resumed lease keeps the token that the store has. */
 static bool is_resumable(const struct lease *lease)
@@ -146,9 +72,9 @@ static struct id128 shown_token(const struct tenure *tenure, const struct lease 
 static void drop_lease(struct tenure *tenure)
 {
     struct lease *lease = tenure->lease;
-    keep_text(tenure, lease);
+    inquiry_keep_text(tenure, lease);
     if (tenure->inquiry == NULL) {
-        struct store_op *op = wake(tenure);
+        struct store_op *op = inquiry_open(tenure, on_operation_done);
         op->token = shown_token(tenure, lease);
         op->since_ms = lease->since_ms;
     }
@@ -161,7 +87,7 @@ static void drop_lease(struct tenure *tenure)
  */
 static struct store_op *fill(struct tenure *tenure, enum store_verb verb)
 {
-    struct store_op *op = wake(tenure);
+    struct store_op *op = inquiry_open(tenure, on_operation_done);
     const struct lease *lease = tenure->lease;
     op->verb = verb;
     op->fence = tenure->fence;
@@ -214,7 +140,7 @@ static void ask(struct tenure *tenure, enum store_verb verb, int64_t now_us)
 /* Nobody cares any more: undoes what may be left in the store, then frees the tenure. */
 static void settle(struct tenure *tenure, int64_t now_us)
 {
-    if (!stop(tenure)) {
+    if (!inquiry_stop(tenure)) {
         return; /* its answer brings us back here */
     }
     if (tenure->leaves_grant) {
@@ -253,7 +179,7 @@ void tenure_end(struct tenure *tenure, int64_t now_us)
     begin_end(tenure);
     if (tenure->leaving == NULL) {
         settle(tenure, now_us);
-    } else if (stop(tenure)) {
+    } else if (inquiry_stop(tenure)) {
         start_release(tenure, now_us);
     }
 }
@@ -288,7 +214,7 @@ static void restore_entry(struct tenure *tenure, int64_t now_us)
 {
     struct tenure *other = NULL;
     LIST_FOREACH (other, &tenure->lock->tenures, link) {
-        if (other != tenure && wants_queue(other)) {
+        if (other != tenure && inquiry_wants_queue(other)) {
             tenure_ask_again(other, now_us);
         }
     }
@@ -299,7 +225,7 @@ static void on_ended(struct tenure *tenure, const struct store_result *result, i
     /* A renewal that was under way when the lease was given back may say that it is gone. */
     const bool is_gone = result->code == STORE_NOT_HELD || result->code == STORE_WRONG_TYPE;
     const bool is_released = tenure->inquiry->operation.op.verb == STORE_RELEASE;
-    if (is_released && wants_queue(tenure)) {
+    if (is_released && inquiry_wants_queue(tenure)) {
         restore_entry(tenure, now_us);
     }
     if (tenure->leaving != NULL && !is_released && !is_gone) {
@@ -448,7 +374,7 @@ static void on_renewed(struct tenure *tenure, const struct store_result *result,
     tenure->is_at_risk = false;
     tenure->keeper->metrics->renewals_confirmed++;
     confirm(tenure, result, now_us);
-    rest(tenure);
+    inquiry_rest(tenure);
     arm(tenure);
     if (tenure->lease == NULL) {
         lock_settle(tenure->keeper, tenure->lock, now_us);
@@ -602,7 +528,7 @@ static void on_blocked(struct tenure *tenure, const struct store_result *result,
 {
     if (!tenure->lease->is_queued) {
         refuse(tenure, result, now_us);
-    } else if (!wants_queue(tenure)) {
+    } else if (!inquiry_wants_queue(tenure)) {
         withdraw_follower(tenure, now_us);
     } else if (tenure->is_hinted) {
         ask(tenure, STORE_ACQUIRE, now_us);
@@ -634,7 +560,7 @@ static void on_owned(struct tenure *tenure, const struct store_result *result, i
     if (tenure->inquiry->operation.op.verb == STORE_RESUME) {
         take_resumed(tenure, result);
     }
-    rest(tenure);
+    inquiry_rest(tenure);
     if (is_exclusive(tenure) && !lease->is_detached) {
         tenure->lock->owned = tenure;
     }
@@ -702,7 +628,7 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
     case STORE_UNAVAILABLE:
         if (!tenure->lease->is_queued) {
             refuse(tenure, result, now_us);
-        } else if (wants_queue(tenure)) {
+        } else if (inquiry_wants_queue(tenure)) {
             ask(tenure, STORE_ACQUIRE, now_us); /* nothing that was sent is in force any more */
         } else {
             withdraw_follower(tenure, now_us);
@@ -755,7 +681,7 @@ struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_
     if (verb != STORE_RESUME) {
         tenure->mode = lease->mode;
     }
-    struct store_op *op = wake(tenure);
+    struct store_op *op = inquiry_open(tenure, on_operation_done);
     op->limit = lease->limit;
     op->wants_queue = wants_queue;
     tenure->inquiry->operation.deadline_us = wants_queue ? CLOCK_NEVER : lease->deadline_us;
@@ -771,7 +697,7 @@ void tenure_destroy(struct tenure *tenure)
     CHECK(tenure->lease == NULL);
     CHECK(tenure->leaving == NULL);
     wheel_clear(keeper->wheel, &tenure->timer);
-    drop_inquiry(tenure);
+    inquiry_close(tenure);
     if (lock->owned == tenure) {
         lock->owned = NULL;
     }
@@ -826,7 +752,7 @@ void tenure_take_back(struct tenure *tenure, int64_t now_us)
     tenure->leaves_grant = tenure->lease->may_be_retried;
     drop_lease(tenure);
     struct lease *next = next_taker(tenure);
-    if (next != NULL && wants_queue(tenure) && !is_detached) {
+    if (next != NULL && inquiry_wants_queue(tenure) && !is_detached) {
         tenure->is_for_other = true;
         set_lease(tenure, next);
         return;
