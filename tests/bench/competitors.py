@@ -78,7 +78,8 @@ def _etcd(build):
 def _java(build):
     _tool("java"), _tool("mvn")
     directory = _copy("java", build)
-    if not (directory / "target/dependency").exists():
+    source, built = directory / "src/main/java/Driver.java", directory / "target/classes/Driver.class"
+    if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
         _run(["mvn", "-q", "-B", "package", "dependency:copy-dependencies"], directory)
     path = f"{directory}/target/classes:{directory}/target/dependency/*"
     sends = ("publish", "subscribe", "unsubscribe")

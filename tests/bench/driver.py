@@ -94,8 +94,9 @@ def measure(command, seconds, redis=None, processes=None, also=()):
     figures["refused"] = result.get("refused", 0)
     figures["rate"] = result["operations"] / result["seconds"]
     figures["hand_offs"] = result.get("hand_offs", 0) / result["seconds"]
-    figures["commands"] = sent / done
-    figures["commands_per_hand_off"] = sent / handed
+    if redis:
+        figures["commands"] = sent / done
+        figures["commands_per_hand_off"] = sent / handed
     for name in watched:
         figures[f"{name}_cpu_us"] = (after[name] - before[name]) / done * 1e6
     return figures

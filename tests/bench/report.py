@@ -65,7 +65,7 @@ def _competitors(found):
         lines.append((
             name, number(pairs["rate"]), number(pairs["acquire_p50_us"]), number(pairs["redis_cpu_us"]),
             number(hot["hand_offs"]), number(hot["acquire_p99_us"] / 1000),
-            number(hot["commands_per_hand_off"]), number(hot["redis_cpu_us"]),
+            number(hot.get("commands_per_hand_off")), number(hot["redis_cpu_us"]),
         ))
     head = ("", "50 own locks: pairs/s", "acquire p50 us", "store CPU us per pair",
             "100 waiters: hand-offs/s", "wait p99 ms", "commands per hand-off", "store CPU us per grant")
