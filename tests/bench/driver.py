@@ -30,7 +30,7 @@ class Driver(Process):
         )
         try:
             if self._line(READY_S) != "ready":
-                raise DriverError(f"{command[0]} did not get ready: {self._why()}")
+                raise DriverError(f"it did not get ready: {self._why()}")
         except DriverError:
             self.close()
             raise
@@ -43,7 +43,7 @@ class Driver(Process):
         readable, _, _ = select.select([self.popen.stdout], [], [], seconds)
         line = self.popen.stdout.readline().decode().strip() if readable else ""
         if not line:
-            raise DriverError(f"{self.popen.args[0]} gave no answer: {self._why()}")
+            raise DriverError(f"it gave no answer: {self._why()}")
         return line
 
     def begin(self):

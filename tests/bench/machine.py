@@ -33,7 +33,7 @@ def describe(cores_used):
         "cores_used": cores_used,
         "processor": _first("/proc/cpuinfo", r"^model name\s*: (.*)$"),
         "memory_gib": round(int(_first("/proc/meminfo", r"^MemTotal:\s+(\d+)", "0")) / 2**20),
-        "kernel": platform.release(),
+        "kernel": re.match(r"[\d.]+", platform.release()).group(0),
         "system": _first("/etc/os-release", r'^PRETTY_NAME="(.*)"$'),
         "redis": re.search(r"v=([\d.]+)", version).group(1),
         "load_before": os.getloadavg()[0],

@@ -139,10 +139,10 @@ SECTIONS = (
 )
 
 
-def markdown(found, plots=()):
+def markdown(found, plots, heading):
     parts = [_machine(found), _left_out(found)]
     for title, write in SECTIONS:
-        parts += [f"## {title}", write(found)]
+        parts += [f"{heading} {title}", write(found)]
     parts += [f"![{title}]({path})" for title, path in plots]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -151,13 +151,13 @@ def write(found, directory, plots):
     found["fits"] = fits(found["scaling"])
     found["rows"] = [row._asdict() for row in rows.judge(found)]
     (directory / "results.json").write_text(json.dumps(found, indent=1) + "\n")
-    (directory / "results.md").write_text("# A run of tests/bench/run\n\n" + markdown(found, plots))
+    (directory / "results.md").write_text("# A run of tests/bench/run\n\n" + markdown(found, plots, "##"))
 
 
 def write_document(found, plots):
     """Puts the figures where docs/performance.md has a place for them."""
     text = DOCUMENT.read_text()
-    figures = f"{BEGIN}\n{markdown(found, plots)}{END}"
+    figures = f"{BEGIN}\n{markdown(found, plots, '###')}{END}"
     DOCUMENT.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: figures, text, flags=re.DOTALL))
 
 
