@@ -124,7 +124,7 @@ def test_a_stall_counts_for_all_that_it_kept_from_starting(start, server, rate):
         assert found["acquire_us"]["p90"] < 100_000
     else:
         assert found["acquire_us"]["p90"] > 150_000
-        assert found["operations"] + found["behind"] == pytest.approx(400, abs=3)
+        assert found["operations"] + found["behind"] == pytest.approx(rate * found["seconds"], abs=3)
 
 
 def test_what_cannot_keep_up_is_behind(run):
