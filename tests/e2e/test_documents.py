@@ -3,6 +3,8 @@
 import pathlib
 import re
 import shlex
+import shutil
+import subprocess
 
 import pytest
 
@@ -100,3 +102,21 @@ def test_the_foreign_release_that_is_documented_works(redis, client):
     (script, arguments) = re.findall(r'^EVAL "(.*)" (1 .*)$', document("redis.md"), re.MULTILINE)[0]
     assert redis("EVAL", script, *arguments.split()) == 1
     client.lease("backup")
+
+
+def stub_commands():
+    return [
+        block
+        for block in re.findall(r"^```sh\n(.*?)^```$", document("clients.md"), re.DOTALL | re.MULTILINE)
+        if "protoc -I" in block
+    ]
+
+
+@pytest.mark.parametrize("command", stub_commands())
+def test_the_commands_that_generate_stubs_run(command, tmp_path):
+    for plugin in re.findall(r"command -v (\w+)", command):
+        if shutil.which(plugin) is None:
+            pytest.skip(f"no {plugin} here")
+    (tmp_path / "proto").symlink_to(ROOT / "proto")
+    subprocess.run(["sh", "-ec", command], cwd=tmp_path, check=True, timeout=60)
+    assert len(list(tmp_path.glob("gen/**/*.*"))) > 0
