@@ -42,7 +42,7 @@ class Stream:
         self.received = asyncio.Queue()
         self.output = asyncio.Queue()
         self.is_cancelled = False
-        self.is_half_closed = False
+        self.is_over = False
 
     async def next(self):
         """What the client says next; None: it half-closed."""
@@ -52,6 +52,14 @@ class Stream:
         message = await self.next()
         assert message.HasField("ask"), message
         return message.ask
+
+    async def is_left(self):
+        """The client half-closes, pings aside, and waits for the end, which it gets."""
+        while await self.next() is not None:
+            pass
+        self.release()
+        await eventually(lambda: self.is_over)
+        assert not self.is_cancelled
 
     async def ping(self):
         message = await self.next()
@@ -146,10 +154,10 @@ class Server:
             stream.is_cancelled = True
             raise
         finally:
+            stream.is_over = True
             reader.cancel()
 
     async def read(self, stream, requests):
         async for message in requests:
             stream.received.put_nowait(message)
-        stream.is_half_closed = True
         stream.received.put_nowait(None)

@@ -8,6 +8,7 @@ import pytest
 import holdfast
 from fake import TOKEN, Server, eventually, plays
 from holdfast import Loss, aio, clock
+from holdfast.question import Question
 from holdfast.v1 import locks_pb2
 
 
@@ -132,8 +133,7 @@ async def test_a_cancelled_wait_is_taken_back():
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        assert await stream.next() is None, "half-closed, so that a late grant is given up"
-        stream.release()
+        await stream.is_left()  # so that a late grant is given up
 
 
 @plays
@@ -146,8 +146,40 @@ async def test_a_grant_that_crosses_the_cancel_is_given_up():
         stream.grant()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        assert await stream.next() is None
-        stream.release()
+        await stream.is_left()
+
+
+@plays
+async def test_a_cancel_at_the_moment_of_the_grant_gives_it_up(monkeypatch):
+    async with Server() as server, aio.Client(server.url) as client:
+        settle = Question._settle
+
+        def settle_and_cancel(question, hold):
+            settle(question, hold)
+            asking.cancel()
+
+        monkeypatch.setattr(Question, "_settle", settle_and_cancel)
+        asking = asyncio.create_task(client.lock("k").acquire())
+        stream = await server.stream()
+        await stream.ask()
+        stream.grant()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await stream.is_left()
+
+
+@plays
+async def test_a_cancel_while_the_grant_is_confirmed_gives_it_up():
+    async with Server() as server, aio.Client(server.url) as client:
+        asking = asyncio.create_task(client.lock("k", wait=60).acquire())
+        stream = await server.stream()
+        await stream.ask()
+        stream.grant(valid_for_ms=50)
+        await stream.ping()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await stream.is_left()
 
 
 @plays
@@ -299,6 +331,33 @@ async def test_a_grace_survives_a_dropped_connection_with_the_same_fence():
 
 
 @plays
+async def test_a_renewal_is_answered_by_the_resumption():
+    async with Server() as server, aio.Client(server.url) as client:
+        lease, stream = await granted(server, client.lock("k", grace=30))
+        renewing = asyncio.create_task(lease.renew())
+        await stream.ping()
+        await server.stop()
+        await server.start()
+        stream = await server.stream()
+        await stream.ask()
+        stream.grant(valid_for_ms=5000)
+        assert 4 < await renewing <= 5
+
+
+@plays
+async def test_a_token_resumes_its_own_lease_only():
+    async with Server() as server, aio.Client(server.url) as client:
+        lock = client.resume("k", 16 * b"x")
+        with pytest.raises(holdfast.Refused):
+            await granted(server, lock)
+        asking = asyncio.create_task(lock.acquire())
+        stream = await server.stream()
+        stream.lose(locks_pb2.HoldLost.REASON_TAKEN)
+        with pytest.raises(holdfast.NotHeld):
+            await asking
+
+
+@plays
 async def test_a_lease_that_cannot_be_resumed_is_lost():
     async with Server() as server, aio.Client(server.url) as client:
         task, _, _ = await enter(server, client.lock("k", grace=30))
@@ -314,8 +373,11 @@ async def test_a_lease_that_cannot_be_resumed_is_lost():
 @plays
 async def test_a_grace_that_passes_is_a_lost_connection():
     async with Server() as server, aio.Client(server.url) as client:
-        task, _, _ = await enter(server, client.lock("k", grace=0.3))
+        entered = clock.now()
+        task, lease, _ = await enter(server, client.lock("k", grace=0.3))
         await server.stop()
+        await eventually(lambda: lease.valid_for <= 0.3)
+        assert clock.now() < entered + 5, "long before its ttl"
         with pytest.raises(holdfast.LeaseLost) as lost:
             await task
         assert lost.value.loss is Loss.CONNECTION
