@@ -10,7 +10,7 @@ const client = new Client();
 await client.withLock("demo", { label: name, waitMs: 600_000, onQueued }, async (lease, signal) => {
     console.log(`${name}: has the lock`);
     while (!signal.aborted) {
-        await setTimeout(1_000, undefined, { signal }); // your work, which stops when the lock is lost
+        await setTimeout(1_000, undefined, { signal }); // your work
     }
 });
 await client.close();

@@ -47,7 +47,10 @@ function authorityTarget(text: string, authority: string): string {
 
 function unixTarget(text: string, path: string): string {
     if (!path.startsWith("/") || path.length < 2 || Buffer.byteLength(path) > PATH_BYTES_MAX) {
-        return refuse(text, `after unix:// comes an absolute path of at most ${PATH_BYTES_MAX} bytes`);
+        return refuse(
+            text,
+            `after unix:// comes an absolute path of at most ${PATH_BYTES_MAX} bytes`,
+        );
     }
     return `unix://${path}`;
 }
@@ -58,7 +61,11 @@ export function parseAddress(text: string): Address {
         return refuse(text, "it must start with unix://, tcp:// or tls://");
     }
     const kind = scheme as Address["kind"];
-    return { kind, text, target: kind === "unix" ? unixTarget(text, rest) : authorityTarget(text, rest) };
+    return {
+        kind,
+        text,
+        target: kind === "unix" ? unixTarget(text, rest) : authorityTarget(text, rest),
+    };
 }
 
 function read(option: string, path: string | undefined): Buffer | null {
@@ -76,7 +83,9 @@ export function credentialsFor(address: Address, files: TlsFiles): ChannelCreden
     const { caFile, certFile, keyFile } = files;
     if (address.kind !== "tls") {
         if ((caFile ?? certFile ?? keyFile) !== undefined) {
-            throw new InvalidError(`caFile, certFile and keyFile are for tls:// only, not ${address.text}`);
+            throw new InvalidError(
+                `caFile, certFile and keyFile are for tls:// only, not ${address.text}`,
+            );
         }
         return credentials.createInsecure();
     }
@@ -84,8 +93,14 @@ export function credentialsFor(address: Address, files: TlsFiles): ChannelCreden
         throw new InvalidError("certFile and keyFile go together");
     }
     try {
-        return credentials.createSsl(read("caFile", caFile), read("keyFile", keyFile), read("certFile", certFile));
+        return credentials.createSsl(
+            read("caFile", caFile),
+            read("keyFile", keyFile),
+            read("certFile", certFile),
+        );
     } catch (error) {
-        throw error instanceof InvalidError ? error : new InvalidError(`TLS: ${(error as Error).message}`);
+        throw error instanceof InvalidError
+            ? error
+            : new InvalidError(`TLS: ${(error as Error).message}`);
     }
 }

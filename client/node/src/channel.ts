@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The connection to one server, made again whenever it drops. A channel has a connection of its own, for
- * leases belong to connections.
+ * The connection to one server, made again whenever it drops. A channel has a connection of its
+ * own, for leases belong to connections.
  */
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -34,7 +34,10 @@ import { checkNumber } from "./options";
 
 /** How to reach the server. */
 export interface ClientOptions extends TlsFiles {
-    /** "unix:///path", "tcp://host:port" or "tls://host:port". Default: $HOLDFAST_SERVER, else tcp://127.0.0.1:7420. */
+    /**
+     * "unix:///path", "tcp://host:port" or "tls://host:port". Default: $HOLDFAST_SERVER, else
+     * tcp://127.0.0.1:7420.
+     */
     server?: string;
     /** For connecting and for each answer. Default: 5000. */
     timeoutMs?: number;
@@ -46,7 +49,11 @@ export type HoldStream = ClientDuplexStream<HoldRequest, HoldEvent__Output>;
 export type WatchStream = ClientReadableStream<WatchEvent__Output>;
 
 /** Starts a unary call with what every call has. */
-export type Start<A> = (metadata: Metadata, options: CallOptions, callback: requestCallback<A>) => ClientUnaryCall;
+export type Start<A> = (
+    metadata: Metadata,
+    options: CallOptions,
+    callback: requestCallback<A>,
+) => ClientUnaryCall;
 
 const CHANNEL_OPTIONS = {
     "grpc.keepalive_time_ms": 10_000,
@@ -92,7 +99,11 @@ export class Channel {
         this.authToken = options.authToken;
         this.address = parseAddress(serverOr(options.server));
         const credentials = credentialsFor(this.address, options);
-        this.locks = new protocol.holdfast.v1.Locks(this.address.target, credentials, CHANNEL_OPTIONS);
+        this.locks = new protocol.holdfast.v1.Locks(
+            this.address.target,
+            credentials,
+            CHANNEL_OPTIONS,
+        );
         this.health = new protocol.grpc.health.v1.Health(this.address.target, credentials, {
             channelOverride: this.locks.getChannel(),
         });
@@ -100,7 +111,10 @@ export class Channel {
 
     /** Whether a connection stands, as far as we know. */
     get isUp(): boolean {
-        return !this.isClosed && this.locks.getChannel().getConnectivityState(false) === connectivityState.READY;
+        return (
+            !this.isClosed &&
+            this.locks.getChannel().getConnectivityState(false) === connectivityState.READY
+        );
     }
 
     /** Waits for a connection. Throws AwayError when there is none by then. */
@@ -143,16 +157,22 @@ export class Channel {
     async ask<A>(deadlineMs: number, start: Start<A>, signal?: AbortSignal): Promise<A> {
         await this.ready(deadlineMs);
         return new Promise((resolve, reject) => {
-            const call = start(this.metadata(), { deadline: dateOf(deadlineMs) }, (error, answer) => {
-                stop();
-                if (signal?.aborted) {
-                    reject(new CancelledError(signal));
-                } else if (error !== null || answer === undefined) {
-                    reject(errorOfStatus(error ?? { code: status.INTERNAL, details: "no answer" }));
-                } else {
-                    resolve(answer);
-                }
-            });
+            const call = start(
+                this.metadata(),
+                { deadline: dateOf(deadlineMs) },
+                (error, answer) => {
+                    stop();
+                    if (signal?.aborted) {
+                        reject(new CancelledError(signal));
+                    } else if (error !== null || answer === undefined) {
+                        reject(
+                            errorOfStatus(error ?? { code: status.INTERNAL, details: "no answer" }),
+                        );
+                    } else {
+                        resolve(answer);
+                    }
+                },
+            );
             const stop = onAbort(signal, () => call.cancel());
         });
     }
@@ -189,8 +209,9 @@ export class Channel {
     }
 
     /**
-     * Ends a stream that nobody listens to any more by closing our side of it, so that whatever it holds or may
-     * still obtain is given up. (A cancelled stream is a dropped one: its lease would live on for its grace.)
+     * Ends a stream that nobody listens to any more by closing our side of it, so that whatever it
+     * holds or may still obtain is given up. (A cancelled stream is a dropped one: its lease would
+     * live on for its grace.)
      */
     leave(stream: HoldStream): void {
         const left = new Promise<void>((resolve) => {

@@ -26,10 +26,11 @@ import { type LockState, states, Watcher } from "./watch";
 export type Key = string | readonly string[];
 
 /**
- * Talks to one server, over one connection that is made when it is first needed and again whenever it drops. Leases
- * belong to that connection: they are lost with it, unless they have a grace.
+ * Talks to one server, over one connection that is made when it is first needed and again whenever
+ * it drops. Leases belong to that connection: they are lost with it, unless they have a grace.
  *
- * Every failure is a HoldfastError. Callbacks run on their own; what they throw is an uncaught exception.
+ * Every failure is a HoldfastError. Callbacks run on their own; what they throw is an uncaught
+ * exception.
  */
 export class Client implements AsyncDisposable {
     readonly #channel: Channel;
@@ -47,8 +48,8 @@ export class Client implements AsyncDisposable {
     }
 
     /**
-     * Holds a lock until it is released or lost, or this process dies. Without `waitMs` the lock must be free.
-     * Throws BusyError when somebody else has it (still, after the wait).
+     * Holds a lock until it is released or lost, or this process dies. Without `waitMs` the lock
+     * must be free. Throws BusyError when somebody else has it (still, after the wait).
      */
     async lock(key: Key, options: LockOptions = {}): Promise<Lease> {
         return this.#hold(lockAsk(key, options), null);
@@ -67,8 +68,8 @@ export class Client implements AsyncDisposable {
     }
 
     /**
-     * Locks, works, releases. The signal is aborted the moment the lease is lost; then this throws a LeaseLostError,
-     * whatever the work came to, for it was not alone.
+     * Locks, works, releases. The signal is aborted the moment the lease is lost; then this throws
+     * a LeaseLostError, whatever the work came to, for it was not alone.
      */
     withLock<T>(key: Key, work: Work<T>): Promise<T>;
     withLock<T>(key: Key, options: LockOptions, work: Work<T>): Promise<T>;
@@ -85,7 +86,10 @@ export class Client implements AsyncDisposable {
         try {
             await lease.release();
         } catch (error) {
-            /* The work is done, and the lock is free soon: with the connection, or when its ttl ends. */
+            /*
+             * The work is done, and the lock is free soon: with the connection, or when its ttl
+             * ends.
+             */
             if (!(error instanceof AwayError || error instanceof TimeoutError)) {
                 throw lostOr(lease, error);
             }
@@ -94,8 +98,8 @@ export class Client implements AsyncDisposable {
     }
 
     /**
-     * Takes a lease over by its token, within its grace: it is this client's from now on, with the fence it had, and
-     * whoever held it has lost it. Throws NotHeldError when it has ended.
+     * Takes a lease over by its token, within its grace: it is this client's from now on, with the
+     * fence it had, and whoever held it has lost it. Throws NotHeldError when it has ended.
      */
     async resume(key: string, token: Uint8Array, options: ResumeOptions = {}): Promise<Lease> {
         checkKey(key);
@@ -114,7 +118,10 @@ export class Client implements AsyncDisposable {
         return renewByToken(this.#channel, key, token, ttlMs);
     }
 
-    /** Releases a lease of another process by its key and token. Throws NotHeldError when it is not held. */
+    /**
+     * Releases a lease of another process by its key and token. Throws NotHeldError when it is not
+     * held.
+     */
     release(key: string, token: Uint8Array): Promise<void> {
         return releaseByToken(this.#channel, key, token);
     }
@@ -124,16 +131,20 @@ export class Client implements AsyncDisposable {
         checkKey(key);
         const channel = this.#channel;
         const until = nowMs() + channel.timeoutMs;
-        const start: Start<InspectResponse__Output> = (...call) => channel.locks.inspect({ key }, ...call);
+        const start: Start<InspectResponse__Output> = (...call) =>
+            channel.locks.inspect({ key }, ...call);
         const { held } = await channel.ask(until, start);
         return held ? holderOf(held) : null;
     }
 
     /**
-     * Who holds a lock: its state now, then each change, until the loop is left or the signal aborted. To a slow
-     * reader, changes are told as one.
+     * Who holds a lock: its state now, then each change, until the loop is left or the signal
+     * aborted. To a slow reader, changes are told as one.
      */
-    watch(key: string, { signal }: { signal?: AbortSignal } = {}): AsyncGenerator<LockState, void, void> {
+    watch(
+        key: string,
+        { signal }: { signal?: AbortSignal } = {},
+    ): AsyncGenerator<LockState, void, void> {
         checkKey(key);
         const watcher = new Watcher(this.#channel, key, this.#owner.forget);
         this.#owner.remember(watcher);
@@ -141,20 +152,23 @@ export class Client implements AsyncDisposable {
     }
 
     /**
-     * Stands for election on a lock. Elected, it runs `work`, whose signal is aborted when the leader is deposed; once
-     * the work has stopped it stands again. Settled when `work` ends by itself, with its result or error, or, with
-     * undefined, after `options.signal` was aborted.
+     * Stands for election on a lock. Elected, it runs `work`, whose signal is aborted when the
+     * leader is deposed; once the work has stopped it stands again. Settled when `work` ends by
+     * itself, with its result or error, or, with undefined, after `options.signal` was aborted.
      */
     async lead<T>(key: string, options: LeadOptions, work: Work<T>): Promise<T | undefined> {
         return lead((asked) => this.lock(key, asked), this.#owner, options, work);
     }
 
-    /** Whether the server serves: it can be reached, reaches its Redis, and is not shutting down. */
+    /**
+     * Whether the server serves: it can be reached, reaches its Redis, and is not shutting down.
+     */
     async health(): Promise<boolean> {
         const channel = this.#channel;
         try {
             const until = nowMs() + channel.timeoutMs;
-            const start: Start<HealthCheckResponse__Output> = (...call) => channel.health.check({}, ...call);
+            const start: Start<HealthCheckResponse__Output> = (...call) =>
+                channel.health.check({}, ...call);
             const { status } = await channel.ask(until, start);
             return status === "SERVING";
         } catch (error) {
@@ -165,7 +179,9 @@ export class Client implements AsyncDisposable {
         }
     }
 
-    /** Gives up all leases (their signals are aborted), ends waits and watches, and the connection. */
+    /**
+     * Gives up all leases (their signals are aborted), ends waits and watches, and the connection.
+     */
     async close(): Promise<void> {
         this.#parts.forEach((part) => part.abandon());
         await this.#channel.close();

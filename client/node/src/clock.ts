@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The clock that deadlines of leases run on: it never goes back, and it counts the time for which the
- * machine was suspended, which Node's own monotonic clock leaves out.
+ * The clock that deadlines of leases run on: it never goes back, and it counts the time for which
+ * the machine was suspended, which Node's own monotonic clock leaves out.
  */
 import { uptime } from "node:os";
 import { performance } from "node:perf_hooks";

@@ -13,8 +13,14 @@ export class Deferred<T> {
     }
 }
 
-/** Calls back after the library has finished what it is at, so that what is thrown there harms nobody. */
-export function tell<A extends unknown[]>(callback: ((...told: A) => void) | undefined, ...told: A): void {
+/**
+ * Calls back after the library has finished what it is at, so that what is thrown there harms
+ * nobody.
+ */
+export function tell<A extends unknown[]>(
+    callback: ((...told: A) => void) | undefined,
+    ...told: A
+): void {
     if (callback !== undefined) {
         queueMicrotask(() => callback(...told));
     }

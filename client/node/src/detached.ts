@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Detached leases: bound to nothing but their ttl, renewed and released by key and token from anywhere. */
+/*
+ * Detached leases: bound to nothing but their ttl, renewed and released by key and token from
+ * anywhere.
+ */
 import { randomBytes } from "node:crypto";
 
 import type { Channel, Start } from "./channel";
@@ -11,11 +14,22 @@ import type { ReleaseResponse__Output } from "./generated/holdfast/v1/ReleaseRes
 import type { RenewResponse__Output } from "./generated/holdfast/v1/RenewResponse";
 import { holderOf } from "./holder";
 import { Grant } from "./lease";
-import { checkKey, checkNumber, checkOptions, checkToken, detachedMessage, type DetachedOptions, TOKEN_BYTES } from "./options";
+import {
+    checkKey,
+    checkNumber,
+    checkOptions,
+    checkToken,
+    detachedMessage,
+    type DetachedOptions,
+    TOKEN_BYTES,
+} from "./options";
 
 const EXPIRED = "the lease had expired when its grant was read";
 
-/** A lease that outlives this process and the server. Renew it before its ttl ends; nobody else does. */
+/**
+ * A lease that outlives this process and the server. Renew it before its ttl ends; nobody else
+ * does.
+ */
 export class DetachedLease extends Grant {
     readonly #channel: Channel;
     #deadlineMs: number;
@@ -38,7 +52,10 @@ export class DetachedLease extends Grant {
         return Math.max(Math.floor(this.#deadlineMs - nowMs()), 0);
     }
 
-    /** Extends the lease to `ttlMs` from now, 0: the server's default; never cuts it short. Returns `validForMs`. */
+    /**
+     * Extends the lease to `ttlMs` from now, 0: the server's default; never cuts it short. Returns
+     * `validForMs`.
+     */
     async renew(ttlMs = 0): Promise<number> {
         checkNumber("ttlMs", ttlMs);
         const { message, sentMs } = await renewed(this.#channel, this.key, this.token, ttlMs);
@@ -73,7 +90,12 @@ async function renewed(channel: Channel, key: string, token: Uint8Array, ttlMs: 
     return { message: lease ?? null, sentMs };
 }
 
-export async function renewByToken(channel: Channel, key: string, token: Uint8Array, ttlMs: number): Promise<DetachedLease> {
+export async function renewByToken(
+    channel: Channel,
+    key: string,
+    token: Uint8Array,
+    ttlMs: number,
+): Promise<DetachedLease> {
     checkKey(key);
     checkToken(token);
     checkNumber("ttlMs", ttlMs);
@@ -84,11 +106,16 @@ export async function renewByToken(channel: Channel, key: string, token: Uint8Ar
     return new DetachedLease(channel, message, sentMs);
 }
 
-export async function releaseByToken(channel: Channel, key: string, token: Uint8Array): Promise<void> {
+export async function releaseByToken(
+    channel: Channel,
+    key: string,
+    token: Uint8Array,
+): Promise<void> {
     checkKey(key);
     checkToken(token);
     const until = nowMs() + channel.timeoutMs;
-    const start: Start<ReleaseResponse__Output> = (...call) => channel.locks.release({ key, token }, ...call);
+    const start: Start<ReleaseResponse__Output> = (...call) =>
+        channel.locks.release({ key, token }, ...call);
     const { outcome } = await channel.ask(until, start);
     if (outcome === "OUTCOME_NOT_HELD") {
         throw new NotHeldError("the lease is not held any more");
@@ -118,7 +145,11 @@ class Acquire {
         try {
             return await this.ask();
         } catch (error) {
-            if (this.options.token === undefined && this.sentMs > 0 && !(error instanceof BusyError)) {
+            if (
+                this.options.token === undefined &&
+                this.sentMs > 0 &&
+                !(error instanceof BusyError)
+            ) {
                 /* Nobody knows the token, and the ttl ends it, too. */
                 releaseByToken(this.channel, this.key, this.token).catch(() => {});
             }
@@ -129,8 +160,15 @@ class Acquire {
     private async ask(): Promise<DetachedLease> {
         const { key, token, options } = this;
         const start: Start<AcquireResponse__Output> = (...call) =>
-            this.channel.locks.acquire(detachedMessage(key, token, options, this.waitLeftMs()), ...call);
-        const { lease, busy } = await this.channel.settle(() => this.untilMs, start, options.signal);
+            this.channel.locks.acquire(
+                detachedMessage(key, token, options, this.waitLeftMs()),
+                ...call,
+            );
+        const { lease, busy } = await this.channel.settle(
+            () => this.untilMs,
+            start,
+            options.signal,
+        );
         if (busy) {
             throw new BusyError(holderOf(busy));
         }
@@ -151,13 +189,19 @@ class Acquire {
         return Math.max(this.waitUntilMs - this.sentMs, 0);
     }
 
-    /** Counted from our question the lease may be over, although it was granted only now: renewing it tells. */
+    /**
+     * Counted from our question the lease may be over, although it was granted only now: renewing
+     * it tells.
+     */
     private async confirm(granted: Lease__Output): Promise<DetachedLease> {
         const { key, token } = this;
         const untilMs = nowMs() + this.channel.timeoutMs;
         const start: Start<RenewResponse__Output> = (...call) => {
             this.sentMs = nowMs();
-            return this.channel.locks.renew({ key, token, ttlMs: this.options.ttlMs ?? 0 }, ...call);
+            return this.channel.locks.renew(
+                { key, token, ttlMs: this.options.ttlMs ?? 0 },
+                ...call,
+            );
         };
         const { lease } = await this.channel.settle(() => untilMs, start, this.options.signal);
         return this.checked(granted, lease?.validForMs ?? 0);
@@ -172,7 +216,11 @@ class Acquire {
     }
 }
 
-export async function acquireDetached(channel: Channel, key: string, options: DetachedOptions): Promise<DetachedLease> {
+export async function acquireDetached(
+    channel: Channel,
+    key: string,
+    options: DetachedOptions,
+): Promise<DetachedLease> {
     checkKey(key);
     checkOptions(options, "detached");
     if (options.token !== undefined) {

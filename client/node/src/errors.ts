@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One class of error for each thing that can go wrong. Messages are the server's words where it had some. */
+/*
+ * One class of error for each thing that can go wrong. Messages are the server's words where it had
+ * some.
+ */
 import { status, type StatusObject } from "@grpc/grpc-js";
 
 import type { Holder } from "./holder";
@@ -125,7 +128,10 @@ export class LeaseLostError extends HoldfastError {
 }
 
 /** Of a call that failed. */
-export function errorOfStatus({ code, details }: Pick<StatusObject, "code" | "details">): HoldfastError {
+export function errorOfStatus({
+    code,
+    details,
+}: Pick<StatusObject, "code" | "details">): HoldfastError {
     const text = details.replace(/^ask\./, "");
     switch (code) {
         case status.INVALID_ARGUMENT:

@@ -6,15 +6,22 @@
  *     held <-> resuming             the connection dropped, within the grace
  *     held, resuming -> ended       lost
  *
- * The deadline counts from the moment a ping was sent. It is looked at before anything the server says, so a
- * process that was stopped believes no answer that waited for it meanwhile.
+ * The deadline counts from the moment a ping was sent. It is looked at before anything the server
+ * says, so a process that was stopped believes no answer that waited for it meanwhile.
  */
 import { status, type StatusObject } from "@grpc/grpc-js";
 
 import type { Channel } from "./channel";
 import { nowMs } from "./clock";
 import { Deferred, tell } from "./deferred";
-import { AwayError, errorOfStatus, type HoldfastError, LeaseLostError, LimitError, type LossReason } from "./errors";
+import {
+    AwayError,
+    errorOfStatus,
+    type HoldfastError,
+    LeaseLostError,
+    LimitError,
+    type LossReason,
+} from "./errors";
 import { NotHeldError, TimeoutError } from "./errors";
 import type { HoldEvent__Output } from "./generated/holdfast/v1/HoldEvent";
 import type { Lease__Output } from "./generated/holdfast/v1/Lease";
@@ -37,7 +44,12 @@ const REASONS: Record<string, LossReason> = {
 };
 
 /** The server may answer otherwise in a while. */
-const PASSING = new Set([status.OK, status.UNAVAILABLE, status.RESOURCE_EXHAUSTED, status.DEADLINE_EXCEEDED]);
+const PASSING = new Set([
+    status.OK,
+    status.UNAVAILABLE,
+    status.RESOURCE_EXHAUSTED,
+    status.DEADLINE_EXCEEDED,
+]);
 
 /** The client, as questions and holds see it. */
 export interface Owner {
@@ -117,7 +129,10 @@ export class Hold implements CallOwner {
 
     private setTimer(now: number): void {
         clearTimeout(this.timer);
-        this.timer = setTimeout(() => this.onTimer(nowMs()), Math.ceil(this.parts.term.delayMs(now)));
+        this.timer = setTimeout(
+            () => this.onTimer(nowMs()),
+            Math.ceil(this.parts.term.delayMs(now)),
+        );
     }
 
     private onTimer(now: number): void {
@@ -185,8 +200,9 @@ export class Hold implements CallOwner {
     // ---- Resuming
 
     /**
-     * The server began to count the grace when it noticed, which may have been before us; but it cannot have let the
-     * lock go before the deadline that it confirmed itself, unless the grace is shorter.
+     * The server began to count the grace when it noticed, which may have been before us; but it
+     * cannot have let the lock go before the deadline that it confirmed itself, unless the grace is
+     * shorter.
      */
     private beginResuming(now: number): void {
         this.state = "resuming";
@@ -269,7 +285,8 @@ export class Hold implements CallOwner {
         this.parts.term.end();
         this.parts.pings.rejectAll(new NotHeldError("the lease is being released"));
         clearTimeout(this.timer);
-        const late = () => this.finishRelease(new TimeoutError("the server did not answer in time"));
+        const late = () =>
+            this.finishRelease(new TimeoutError("the server did not answer in time"));
         this.timer = setTimeout(late, this.parts.channel.timeoutMs);
         this.call.finish();
         return this.letGo.promise;

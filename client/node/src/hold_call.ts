@@ -35,7 +35,10 @@ export class HoldCall {
         this.stream.write({ ping: {} });
     }
 
-    /** Closes our side, which gives up what is held or may still be obtained; the owner hears the answer. */
+    /**
+     * Closes our side, which gives up what is held or may still be obtained; the owner hears the
+     * answer.
+     */
     finish(): void {
         this.stream.end();
     }

@@ -11,7 +11,10 @@ export interface Holder {
     key: string;
     /** The label that the holder gave; "" when there is none. */
     label: string;
-    /** The value that the holder gave; only inspect and watch tell it. Often text: `value.toString()`. */
+    /**
+     * The value that the holder gave; only inspect and watch tell it. Often text:
+     * `value.toString()`.
+     */
     value: Buffer;
     /** Of the current grant; 0 when the holder is foreign. */
     fence: number;

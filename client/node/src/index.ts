@@ -22,5 +22,11 @@ export {
 export type { Holder, Mode } from "./holder";
 export type { LeadOptions, Work } from "./leader";
 export { Grant, Lease } from "./lease";
-export type { AskOptions, DetachedOptions, HoldOptions, LockOptions, ResumeOptions } from "./options";
+export type {
+    AskOptions,
+    DetachedOptions,
+    HoldOptions,
+    LockOptions,
+    ResumeOptions,
+} from "./options";
 export type { LockState } from "./watch";

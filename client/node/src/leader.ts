@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Leader election is a lock with a value: whoever holds it leads, and shows where it can be reached. */
+/*
+ * Leader election is a lock with a value: whoever holds it leads, and shows where it can be
+ * reached.
+ */
 import { setTimeout } from "node:timers/promises";
 
 import { onAbort } from "./deferred";
@@ -78,7 +81,12 @@ async function terms<T>(lock: Lock, options: LeadOptions, work: Work<T>): Promis
 }
 
 /** Closing the client is a resignation, too. */
-export async function lead<T>(lock: Lock, owner: Owner, options: LeadOptions, work: Work<T>): Promise<T | undefined> {
+export async function lead<T>(
+    lock: Lock,
+    owner: Owner,
+    options: LeadOptions,
+    work: Work<T>,
+): Promise<T | undefined> {
     const resignation = new AbortController();
     const closing = { abandon: () => resignation.abort(new AwayError("the client was closed")) };
     const forget = onAbort(options.signal, () => resignation.abort(options.signal?.reason));

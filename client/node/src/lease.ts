@@ -10,8 +10,9 @@ export abstract class Grant implements AsyncDisposable {
     /** The lock's name; with several, the first in the order of their names. */
     readonly key: string;
     /**
-     * Rises with every grant of the lock; hand it to the resource you protect, which refuses a lower one than it
-     * has seen. Below 2^53, so a number holds it. With several locks: that of `key`.
+     * Rises with every grant of the lock; hand it to the resource you protect, which refuses a
+     * lower one than it has seen. Below 2^53, so a number holds it. With several locks: that of
+     * `key`.
      */
     readonly fence: number;
     /** The fence of each lock, by its name. */
@@ -29,7 +30,10 @@ export abstract class Grant implements AsyncDisposable {
         this.#token = message.token;
     }
 
-    /** A secret: whoever has it can release the lease. Neither printed nor turned to JSON with the lease. */
+    /**
+     * A secret: whoever has it can release the lease. Neither printed nor turned to JSON with the
+     * lease.
+     */
     get token(): Buffer {
         return Buffer.from(this.#token);
     }
@@ -37,27 +41,44 @@ export abstract class Grant implements AsyncDisposable {
     /** The time to live in Redis that each renewal restores. */
     abstract get ttlMs(): number;
 
-    /** For how long the lease is certainly valid; 0 when it is not. Reads the clock: ask right before you act. */
+    /**
+     * For how long the lease is certainly valid; 0 when it is not. Reads the clock: ask right
+     * before you act.
+     */
     abstract get validForMs(): number;
 
-    /** Gives the lease up; settled when the lock is free. A second call is the first. Throws NotHeldError: lost before. */
+    /**
+     * Gives the lease up; settled when the lock is free. A second call is the first. Throws
+     * NotHeldError: lost before.
+     */
     abstract release(): Promise<void>;
 
-    /** For `await using`: a release that does not mind when the lease is gone already, or soon will be. */
+    /**
+     * For `await using`: a release that does not mind when the lease is gone already, or soon will
+     * be.
+     */
     async [Symbol.asyncDispose](): Promise<void> {
         try {
             await this.release();
         } catch (error) {
-            if (!(error instanceof NotHeldError || error instanceof AwayError || error instanceof TimeoutError)) {
+            if (!(
+                error instanceof NotHeldError ||
+                error instanceof AwayError ||
+                error instanceof TimeoutError
+            )) {
                 throw error;
             }
         }
     }
 }
 
-/** A lease that this process holds: kept alive until it is released or lost, or the process dies. */
+/**
+ * A lease that this process holds: kept alive until it is released or lost, or the process dies.
+ */
 export class Lease extends Grant {
-    /** Aborted the moment the lease is lost, with a LeaseLostError for its reason; not by a release. */
+    /**
+     * Aborted the moment the lease is lost, with a LeaseLostError for its reason; not by a release.
+     */
     readonly signal: AbortSignal;
     readonly #hold: Hold;
 
@@ -76,7 +97,10 @@ export class Lease extends Grant {
         return this.#hold.validForMs;
     }
 
-    /** Asks the server how long the lease is valid. The library does so by itself; this is for who must be sure. */
+    /**
+     * Asks the server how long the lease is valid. The library does so by itself; this is for who
+     * must be sure.
+     */
     renew(): Promise<number> {
         return this.#hold.renew();
     }

@@ -30,7 +30,10 @@ export interface AskOptions {
 export interface HoldOptions {
     /** The server revokes the lease when it hears nothing from this process for that long. */
     heartbeatMs?: number;
-    /** How long the lease outlives a dropped connection; meanwhile the library resumes it. Not with several keys. */
+    /**
+     * How long the lease outlives a dropped connection; meanwhile the library resumes it. Not with
+     * several keys.
+     */
     graceMs?: number;
     /** The lease is lost at the latest that long after its grant. */
     maxHoldMs?: number;
@@ -45,14 +48,18 @@ export interface LockOptions extends AskOptions, HoldOptions {
     onQueued?: (position: number, holder: Holder | null) => void;
 }
 
-export interface ResumeOptions extends HoldOptions, Pick<AskOptions, "ttlMs" | "lockDelayMs" | "signal"> {}
+export interface ResumeOptions
+    extends HoldOptions, Pick<AskOptions, "ttlMs" | "lockDelayMs" | "signal"> {}
 
 export interface DetachedOptions extends AskOptions {
-    /** 16 random bytes of yours: asking again with them is the same acquire. Default: the library's own. */
+    /**
+     * 16 random bytes of yours: asking again with them is the same acquire. Default: the library's
+     * own.
+     */
     token?: Uint8Array;
 }
 
-/** @internal One lock, or several that are taken all or none. */
+/** One lock, or several that are taken all or none. */
 export interface Ask extends LockOptions {
     keys: readonly string[];
 }
@@ -71,7 +78,16 @@ const NUMBERS: Record<string, number> = {
     maxHoldMs: DAY_MS,
     limit: 1_000_000,
 };
-const RESUME = ["ttlMs", "lockDelayMs", "heartbeatMs", "graceMs", "maxHoldMs", "onAtRisk", "onLost", "signal"];
+const RESUME = [
+    "ttlMs",
+    "lockDelayMs",
+    "heartbeatMs",
+    "graceMs",
+    "maxHoldMs",
+    "onAtRisk",
+    "onLost",
+    "signal",
+];
 const ASK = ["label", "value", "ttlMs", "waitMs", "mode", "limit", "lockDelayMs", "signal"];
 const KNOWN = {
     lock: new Set([...ASK, ...RESUME, "onQueued"]),
@@ -96,12 +112,18 @@ export function checkToken(token: Uint8Array): void {
 
 /** A negative or broken number would reach the server as another one. */
 export function checkNumber(name: string, value: unknown, max = DAY_MS): void {
-    if (value !== undefined && !(Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max)) {
+    if (
+        value !== undefined &&
+        !(Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max)
+    ) {
         throw new InvalidError(`${name}: a whole number from 0 to ${max}`);
     }
 }
 
-/** Bounds that the server cannot see, or that it would name less well; a misspelt option is an error. */
+/**
+ * Bounds that the server cannot see, or that it would name less well; a misspelt option is an
+ * error.
+ */
 export function checkOptions(options: object, kind: keyof typeof KNOWN): void {
     for (const [name, value] of Object.entries(options)) {
         if (!KNOWN[kind].has(name)) {
@@ -143,7 +165,11 @@ function asked(ask: AskOptions, waitMs: number) {
 }
 
 function held(ask: HoldOptions) {
-    return { heartbeatMs: ask.heartbeatMs ?? 0, graceMs: ask.graceMs ?? 0, maxHoldMs: ask.maxHoldMs ?? 0 };
+    return {
+        heartbeatMs: ask.heartbeatMs ?? 0,
+        graceMs: ask.graceMs ?? 0,
+        maxHoldMs: ask.maxHoldMs ?? 0,
+    };
 }
 
 export function holdMessage(ask: Ask, waitMs: number): HoldAsk {
@@ -161,6 +187,11 @@ export function resumeMessage(ask: Ask, token: Uint8Array): HoldAsk {
     };
 }
 
-export function detachedMessage(key: string, token: Uint8Array, options: AskOptions, waitMs: number): AcquireRequest {
+export function detachedMessage(
+    key: string,
+    token: Uint8Array,
+    options: AskOptions,
+    waitMs: number,
+): AcquireRequest {
     return { key, token, detached: true, ...asked(options, waitMs) };
 }

@@ -28,7 +28,10 @@ export class Pings {
         return this.unanswered.shift();
     }
 
-    /** The connection dropped: only those that somebody waits for wait on, for coming back answers them as well. */
+    /**
+     * The connection dropped: only those that somebody waits for wait on, for coming back answers
+     * them as well.
+     */
     dropIdle(): void {
         this.unanswered = this.unanswered.filter(({ waiter }) => waiter !== undefined);
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The question for a lease, until it is answered: it waits, asks again when the connection drops meanwhile, and
- * hands what is granted to a Hold.
+ * The question for a lease, until it is answered: it waits, asks again when the connection drops
+ * meanwhile, and hands what is granted to a Hold.
  *
  *     asking -> ended                  answered, with a lease or an error
- *     asking -> confirming -> ended    granted so long after the last thing we know that a ping must tell whether
- *                                      it still counts
+ *     asking -> confirming -> ended    granted so long after the last thing we know that a ping must
+ *                                      tell whether it still counts
  */
 import { status, type StatusObject } from "@grpc/grpc-js";
 
@@ -61,7 +61,9 @@ export class Question implements CallOwner {
     /** The lease, or why there is none. */
     start(): Promise<Lease> {
         const { signal } = this.ask;
-        this.forgetSignal = onAbort(signal, () => this.refuse(new CancelledError(signal as AbortSignal)));
+        this.forgetSignal = onAbort(signal, () =>
+            this.refuse(new CancelledError(signal as AbortSignal)),
+        );
         void this.connect();
         return this.answer.promise;
     }
@@ -97,10 +99,17 @@ export class Question implements CallOwner {
     /** The timeout for an answer counts on top of the wait. */
     private setTimer(waitMs: number): void {
         clearTimeout(this.timer);
-        this.timer = setTimeout(() => {
-            const isUp = this.channel.isUp;
-            this.refuse(isUp ? new TimeoutError("the server did not answer in time") : new AwayError("no connection"));
-        }, Math.ceil(waitMs + this.channel.timeoutMs));
+        this.timer = setTimeout(
+            () => {
+                const isUp = this.channel.isUp;
+                this.refuse(
+                    isUp
+                        ? new TimeoutError("the server did not answer in time")
+                        : new AwayError("no connection"),
+                );
+            },
+            Math.ceil(waitMs + this.channel.timeoutMs),
+        );
     }
 
     private end(): void {
@@ -110,7 +119,10 @@ export class Question implements CallOwner {
         this.owner.forget(this);
     }
 
-    /** There is no lease for the application; the question, or a grant that nobody has seen, is taken back. */
+    /**
+     * There is no lease for the application; the question, or a grant that nobody has seen, is
+     * taken back.
+     */
     private refuse(error: HoldfastError): void {
         if (this.state === "ended") {
             return;
@@ -119,7 +131,9 @@ export class Question implements CallOwner {
         if (this.call !== null) {
             this.call.leave();
         } else if (this.granted !== null && this.ask.graceMs) {
-            this.owner.release(this.granted.key, this.granted.token).catch(() => {}); /* its ttl ends it, too */
+            this.owner
+                .release(this.granted.key, this.granted.token)
+                .catch(() => {}); /* its ttl ends it, too */
         }
         this.answer.reject(error);
     }
@@ -134,7 +148,11 @@ export class Question implements CallOwner {
         } else if (event.busy) {
             this.refuse(new BusyError(holderOf(event.busy)));
         } else if (event.lost) {
-            this.refuse(new NotHeldError(this.resumed ? "the lease has ended meanwhile" : "the lease was lost at once"));
+            this.refuse(
+                new NotHeldError(
+                    this.resumed ? "the lease has ended meanwhile" : "the lease was lost at once",
+                ),
+            );
         }
     }
 
@@ -151,7 +169,12 @@ export class Question implements CallOwner {
         }
         const { heartbeatMs = 0, maxHoldMs = 0, waitMs = 0 } = this.ask;
         this.granted = message;
-        this.term = new Term({ ttlMs: message.ttlMs, heartbeatMs, maxHoldMs, unheldMs: this.unheldMs });
+        this.term = new Term({
+            ttlMs: message.ttlMs,
+            heartbeatMs,
+            maxHoldMs,
+            unheldMs: this.unheldMs,
+        });
         this.term.confirm(this.unheldMs, message.validForMs, now);
         if (waitMs > 0) {
             this.confirm(now);
@@ -164,10 +187,17 @@ export class Question implements CallOwner {
 
     private isSensible(message: Lease__Output): boolean {
         const isWhole = this.ask.keys.length === 1 || message.locks.length === this.ask.keys.length;
-        return message.fence > 0 && isWhole && (this.resumed === null || message.token.equals(this.resumed));
+        return (
+            message.fence > 0 &&
+            isWhole &&
+            (this.resumed === null || message.token.equals(this.resumed))
+        );
     }
 
-    /** After a wait the grant may be any age up to what we know. Where much is left, nobody waits for the ping. */
+    /**
+     * After a wait the grant may be any age up to what we know. Where much is left, nobody waits
+     * for the ping.
+     */
     private confirm(now: number): void {
         this.state = "confirming";
         this.pings.add(now);
@@ -192,7 +222,11 @@ export class Question implements CallOwner {
     private settle(now: number): void {
         const { channel, ask, owner, call, term, pings, granted } = this;
         this.end();
-        const hold = new Hold({ channel, ask, owner, term, pings }, call as HoldCall, granted as Lease__Output);
+        const hold = new Hold(
+            { channel, ask, owner, term, pings },
+            call as HoldCall,
+            granted as Lease__Output,
+        );
         hold.start(now);
         this.answer.resolve(hold.lease);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * For how long a lease is certainly valid, by our own clock, and when to do something about it. It only
- * counts: it is told the time, in milliseconds of one clock, and sends nothing.
+ * For how long a lease is certainly valid, by our own clock, and when to do something about it. It
+ * only counts: it is told the time, in milliseconds of one clock, and sends nothing.
  */
 
 /** A ping each third of the time that counts leaves two more chances. */
@@ -10,7 +10,9 @@ const PINGS_A_TERM = 3;
 /** Pings come faster while the server confirms little, but not much faster. */
 const PING_HURRY_MAX = 8;
 
-/** The application is warned when this part of the ttl is left; a healthy lease stays above a third. */
+/**
+ * The application is warned when this part of the ttl is left; a healthy lease stays above a third.
+ */
 const AT_RISK_PART = 6;
 
 export interface TermOptions {
@@ -46,8 +48,12 @@ export class Term {
     confirm(sentMs: number, validForMs: number, now: number): void {
         const { maxHoldMs, unheldMs } = this.options;
         this.deadlineMs = sentMs + validForMs;
-        /* A server never confirms more than the longest hold leaves, which was less by the time we heard. */
-        this.isLast = maxHoldMs !== 0 && this.deadlineMs + (now - sentMs) + 1 >= unheldMs + maxHoldMs;
+        /*
+         * A server never confirms more than the longest hold leaves, which was less by the time we
+         * heard.
+         */
+        this.isLast =
+            maxHoldMs !== 0 && this.deadlineMs + (now - sentMs) + 1 >= unheldMs + maxHoldMs;
         this.isWarned = this.isWarned && this.leftMs(now) <= 2 * this.atRiskMs;
     }
 

@@ -46,7 +46,9 @@ export class Watcher {
         void this.connect();
     }
 
-    /** The next state; null once the watch was stopped. Throws when the server refuses to be asked. */
+    /**
+     * The next state; null once the watch was stopped. Throws when the server refuses to be asked.
+     */
     async next(): Promise<LockState | null> {
         if (this.news === null && this.failure === null && !this.isStopped) {
             this.reader = new Deferred();
@@ -109,7 +111,9 @@ export class Watcher {
         const stream = this.channel.watch(this.key);
         this.stream = stream;
         this.setTimer(this.channel.timeoutMs, () =>
-            this.tellUnknown(new AwayError("the server did not answer in time; perhaps its Redis is away")),
+            this.tellUnknown(
+                new AwayError("the server did not answer in time; perhaps its Redis is away"),
+            ),
         );
         stream.on("data", (event: WatchEvent__Output) => {
             const state = stateOf(event);
@@ -150,7 +154,10 @@ export class Watcher {
 }
 
 /** The states that a watcher tells, until the signal is aborted. */
-export async function* states(watcher: Watcher, signal: AbortSignal | undefined): AsyncGenerator<LockState, void, void> {
+export async function* states(
+    watcher: Watcher,
+    signal: AbortSignal | undefined,
+): AsyncGenerator<LockState, void, void> {
     const forget = onAbort(signal, () => watcher.abandon());
     try {
         for (let state = await watcher.next(); state !== null; state = await watcher.next()) {

@@ -23,7 +23,16 @@ test("what is no address is refused, with the reason", () => {
     for (const url of ["", "locks:7420", "http://a", "unix://relative", "unix:///", long]) {
         assert.throws(() => parseAddress(url), InvalidError, url);
     }
-    for (const url of ["tcp://", "tcp://a:0", "tcp://a:65536", "tcp://a:x", "tcp://u@a", "tcp://a/b", "tcp://::1", "tls://[::1"]) {
+    for (const url of [
+        "tcp://",
+        "tcp://a:0",
+        "tcp://a:65536",
+        "tcp://a:x",
+        "tcp://u@a",
+        "tcp://a/b",
+        "tcp://::1",
+        "tls://[::1",
+    ]) {
         assert.throws(() => parseAddress(url), /expected HOST:PORT/, url);
     }
 });
@@ -39,6 +48,9 @@ test("without an address the environment's counts, then the default", () => {
 test("files of TLS belong to tls://, and exist", () => {
     assert.throws(() => new Client({ server: "tcp://a", caFile: "/ca.pem" }), /for tls:\/\/ only/);
     assert.throws(() => new Client({ server: "tls://a", certFile: "/c.pem" }), /go together/);
-    assert.throws(() => new Client({ server: "tls://a", caFile: "/nonexistent/ca.pem" }), /caFile: ENOENT/);
+    assert.throws(
+        () => new Client({ server: "tls://a", caFile: "/nonexistent/ca.pem" }),
+        /caFile: ENOENT/,
+    );
     assert.throws(() => new Client({ server: "tcp://a", timeoutMs: -1 }), /timeoutMs/);
 });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A server that says what a test tells it to, over real gRPC on a unix socket. */
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -60,7 +62,9 @@ export class FakeHold {
         this.metadata = call.metadata;
         this.halfClose = new Promise((resolve) => call.once("end", resolve));
         this.ask = new Promise((resolve) => {
-            call.on("data", ({ ask, ping }: HoldRequest__Output) => (ask ? resolve(ask) : ping && this.pings.put(true)));
+            call.on("data", ({ ask, ping }: HoldRequest__Output) =>
+                ask ? resolve(ask) : ping && this.pings.put(true),
+            );
         });
     }
 
@@ -69,7 +73,16 @@ export class FakeHold {
     }
 
     grant(lease: Lease = {}): void {
-        this.say({ granted: { key: "k", token: TOKEN, fence: 7, ttlMs: 10_000, validForMs: 9_000, ...lease } });
+        this.say({
+            granted: {
+                key: "k",
+                token: TOKEN,
+                fence: 7,
+                ttlMs: 10_000,
+                validForMs: 9_000,
+                ...lease,
+            },
+        });
     }
 
     end(): void {
@@ -93,7 +106,10 @@ type Answer<T> = (answer: T) => void;
 export class FakeServer {
     readonly holds = new Mailbox<FakeHold>();
     readonly watches = new Mailbox<grpc.ServerWritableStream<unknown, WatchEvent>>();
-    readonly acquires = new Mailbox<{ request: AcquireRequest__Output; answer: Answer<AcquireResponse> }>();
+    readonly acquires = new Mailbox<{
+        request: AcquireRequest__Output;
+        answer: Answer<AcquireResponse>;
+    }>();
     readonly releases = new Mailbox<ReleaseRequest__Output>();
     inspected: InspectResponse = { free: {} };
     renewed: RenewResponse = { notHeld: {} };
@@ -101,39 +117,54 @@ export class FakeServer {
     health: HealthCheckResponse = { status: "SERVING" };
     private readonly directory = mkdtempSync(join(tmpdir(), "holdfast-"));
     private readonly clients: Client[] = [];
-    private server = new grpc.Server();
+    private readonly sockets = new Set<Socket>();
+    private listener: Server | undefined;
 
     get url(): string {
         return `unix://${this.directory}/server.sock`;
     }
 
     async start(): Promise<void> {
-        this.server = new grpc.Server();
-        this.server.addService(protocol.holdfast.v1.Locks.service, {
-            acquire: ({ request }: { request: AcquireRequest__Output }, callback: grpc.sendUnaryData<AcquireResponse>) =>
-                this.acquires.put({ request, answer: (answer) => callback(null, answer) }),
-            renew: (_: unknown, callback: grpc.sendUnaryData<RenewResponse>) => callback(null, this.renewed),
-            release: ({ request }: { request: ReleaseRequest__Output }, callback: grpc.sendUnaryData<ReleaseResponse>) => {
+        const server = new grpc.Server();
+        server.addService(protocol.holdfast.v1.Locks.service, {
+            acquire: (
+                { request }: { request: AcquireRequest__Output },
+                callback: grpc.sendUnaryData<AcquireResponse>,
+            ) => this.acquires.put({ request, answer: (answer) => callback(null, answer) }),
+            renew: (_: unknown, callback: grpc.sendUnaryData<RenewResponse>) =>
+                callback(null, this.renewed),
+            release: (
+                { request }: { request: ReleaseRequest__Output },
+                callback: grpc.sendUnaryData<ReleaseResponse>,
+            ) => {
                 this.releases.put(request);
                 callback(null, this.released);
             },
-            resume: (_: unknown, callback: grpc.sendUnaryData<never>) => callback({ code: grpc.status.UNIMPLEMENTED }),
-            inspect: (_: unknown, callback: grpc.sendUnaryData<InspectResponse>) => callback(null, this.inspected),
+            resume: (_: unknown, callback: grpc.sendUnaryData<never>) =>
+                callback({ code: grpc.status.UNIMPLEMENTED }),
+            inspect: (_: unknown, callback: grpc.sendUnaryData<InspectResponse>) =>
+                callback(null, this.inspected),
             watch: (call: grpc.ServerWritableStream<unknown, WatchEvent>) => this.watches.put(call),
-            hold: (call: grpc.ServerDuplexStream<HoldRequest__Output, HoldEvent>) => this.holds.put(new FakeHold(call)),
+            hold: (call: grpc.ServerDuplexStream<HoldRequest__Output, HoldEvent>) =>
+                this.holds.put(new FakeHold(call)),
         });
-        this.server.addService(protocol.grpc.health.v1.Health.service, {
-            check: (_: unknown, callback: grpc.sendUnaryData<HealthCheckResponse>) => callback(null, this.health),
+        server.addService(protocol.grpc.health.v1.Health.service, {
+            check: (_: unknown, callback: grpc.sendUnaryData<HealthCheckResponse>) =>
+                callback(null, this.health),
         });
-        await new Promise<void>((resolve, reject) => {
-            const credentials = grpc.ServerCredentials.createInsecure();
-            this.server.bindAsync(this.url, credentials, (error) => (error ? reject(error) : resolve()));
+        const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+        this.listener = createServer((socket) => {
+            this.sockets.add(socket.once("close", () => this.sockets.delete(socket)));
+            injector.injectConnection(socket);
         });
+        this.listener.listen(this.url.slice("unix://".length));
+        await once(this.listener, "listening");
     }
 
-    /** Drops every connection. */
+    /** Drops every connection, as the death of a server does. */
     kill(): void {
-        this.server.forceShutdown();
+        this.listener?.close();
+        this.sockets.forEach((socket) => socket.destroy());
     }
 
     client(options: ClientOptions = {}): Client {

@@ -6,7 +6,15 @@ import { checkOptions, detachedMessage, holdMessage, lockAsk, resumeMessage } fr
 
 test("keys are bounded", () => {
     const seventeen = Array.from({ length: 17 }, (_, index) => `k${index}`);
-    for (const key of [undefined as never, "", "é".repeat(257), [], ["one"], seventeen, ["a", ""]]) {
+    for (const key of [
+        undefined as never,
+        "",
+        "é".repeat(257),
+        [],
+        ["one"],
+        seventeen,
+        ["a", ""],
+    ]) {
         assert.throws(() => lockAsk(key, {}), { name: "InvalidError", message: /^keys?: / });
     }
     assert.deepEqual(lockAsk(["b", "a"], {}).keys, ["b", "a"]);
@@ -14,21 +22,36 @@ test("keys are bounded", () => {
 
 test("numbers are whole, not negative, and at most a day", () => {
     for (const ttlMs of [-1, 1.5, NaN, Infinity, 86_400_001, "5" as never]) {
-        assert.throws(() => lockAsk("k", { ttlMs }), /^InvalidError: ttlMs: a whole number from 0 to 86400000/, String(ttlMs));
+        assert.throws(
+            () => lockAsk("k", { ttlMs }),
+            /^InvalidError: ttlMs: a whole number from 0 to 86400000/,
+            String(ttlMs),
+        );
     }
     assert.throws(() => lockAsk("k", { limit: 1_000_001 }), /limit/);
     assert.doesNotThrow(() => lockAsk("k", { waitMs: 86_400_000 }));
 });
 
 test("a misspelt or misplaced option is an error", () => {
-    assert.throws(() => lockAsk("k", { wait: 5 } as never), /^InvalidError: wait: there is no such option here/);
+    assert.throws(
+        () => lockAsk("k", { wait: 5 } as never),
+        /^InvalidError: wait: there is no such option here/,
+    );
     assert.throws(() => checkOptions({ graceMs: 5 }, "detached"), /graceMs/);
     assert.throws(() => checkOptions({ waitMs: 5 }, "resume"), /waitMs/);
     assert.throws(() => lockAsk("k", { mode: "exclusiv" } as never), /mode/);
 });
 
 test("messages say what was asked", () => {
-    const ask = lockAsk("k", { ttlMs: 5, value: "v", mode: "shared", limit: 2, graceMs: 3, heartbeatMs: 4, maxHoldMs: 6 });
+    const ask = lockAsk("k", {
+        ttlMs: 5,
+        value: "v",
+        mode: "shared",
+        limit: 2,
+        graceMs: 3,
+        heartbeatMs: 4,
+        maxHoldMs: 6,
+    });
     assert.deepEqual(holdMessage(ask, 70.9), {
         key: "k",
         ttlMs: 5,

@@ -1,8 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The driver of the Node library: see ../README.md. It is built with the library, see client/node/package.cmake. */
+/*
+ * The driver of the Node library: see ../README.md. It is built with the library, see
+ * client/node/package.cmake.
+ */
 import { createInterface } from "node:readline";
 
-import { BusyError, Client, type DetachedLease, type Holder, HoldfastError, type Lease, type LockOptions } from "holdfast";
+import {
+    BusyError,
+    Client,
+    type DetachedLease,
+    type Holder,
+    HoldfastError,
+    type Lease,
+    type LockOptions,
+} from "holdfast";
 
 type Json = Record<string, unknown>;
 
@@ -35,7 +46,12 @@ function holderJson(holder: Holder | null): Json | null {
 
 function leaseJson(lease: Lease | DetachedLease): Json {
     const { fence, fences, validForMs, token } = lease;
-    return { fence, fences: Object.fromEntries(fences), valid_for_ms: validForMs, token: token.toString("hex") };
+    return {
+        fence,
+        fences: Object.fromEntries(fences),
+        valid_for_ms: validForMs,
+        token: token.toString("hex"),
+    };
 }
 
 function tokenOf(request: Request): Buffer {
@@ -88,7 +104,10 @@ async function hold(request: Request): Promise<Json> {
 }
 
 async function resume(request: Request): Promise<Json> {
-    const lease = await client.resume(request.key, tokenOf(request), { ...optionsOf(request), ...events(request) });
+    const lease = await client.resume(request.key, tokenOf(request), {
+        ...optionsOf(request),
+        ...events(request),
+    });
     leases.set(request.lease, lease);
     return leaseJson(lease);
 }
@@ -102,7 +121,10 @@ async function acquireDetached(request: Request): Promise<Json> {
 
 async function watch(name: string, key: string, signal: AbortSignal): Promise<void> {
     for await (const told of client.watch(key, { signal })) {
-        const what = told.state === "unknown" ? { unknown: true } : { holder: "holder" in told ? holderJson(told.holder) : null };
+        const what =
+            told.state === "unknown"
+                ? { unknown: true }
+                : { holder: "holder" in told ? holderJson(told.holder) : null };
         say({ event: "state", watch: name, ...what });
     }
 }
@@ -128,7 +150,10 @@ const TABLE: Record<string, (request: Request) => Promise<Json | void> | Json | 
     renew: async (request) => ({ valid_for_ms: await leaseOf(request).renew(request.ttl_ms) }),
     release_token: (request) => client.release(request.key, tokenOf(request)),
     async renew_token(request) {
-        return { valid_for_ms: (await client.renew(request.key, tokenOf(request), request.ttl_ms)).validForMs };
+        return {
+            valid_for_ms: (await client.renew(request.key, tokenOf(request), request.ttl_ms))
+                .validForMs,
+        };
     },
     lease: (request) => leaseJson(leaseOf(request)),
     inspect: async ({ key }) => ({ holder: holderJson(await client.inspect(key)) }),
