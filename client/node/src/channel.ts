@@ -214,6 +214,10 @@ export class Channel {
      * live on for its grace.)
      */
     leave(stream: HoldStream): void {
+        if (!this.isUp) {
+            stream.cancel(); /* the server knows nothing of it any more, or nothing yet */
+            return;
+        }
         const left = new Promise<void>((resolve) => {
             const timer = setTimeout(() => stream.cancel(), this.timeoutMs);
             stream.once("status", () => {

@@ -2,7 +2,7 @@
 import { Channel, type ClientOptions, type Start } from "./channel";
 import { nowMs } from "./clock";
 import { acquireDetached, type DetachedLease, releaseByToken, renewByToken } from "./detached";
-import { AwayError, BusyError, HoldfastError, LeaseLostError, TimeoutError } from "./errors";
+import { AwayError, BusyError, LeaseLostError, TimeoutError } from "./errors";
 import type { HealthCheckResponse__Output } from "./generated/grpc/health/v1/HealthCheckResponse";
 import type { InspectResponse__Output } from "./generated/holdfast/v1/InspectResponse";
 import type { Owner } from "./hold";
@@ -86,10 +86,7 @@ export class Client implements AsyncDisposable {
         try {
             await lease.release();
         } catch (error) {
-            /*
-             * The work is done, and the lock is free soon: with the connection, or when its ttl
-             * ends.
-             */
+            /* The work is done, and the lock is free soon: with the connection or its ttl. */
             if (!(error instanceof AwayError || error instanceof TimeoutError)) {
                 throw lostOr(lease, error);
             }
@@ -201,8 +198,8 @@ export class Client implements AsyncDisposable {
 /** What went wrong: the loss, if there was one, with what came of it. */
 function lostOr(lease: Lease, error: unknown): unknown {
     const lost: unknown = lease.signal.reason;
-    if (!(lost instanceof LeaseLostError) || error === lost || error instanceof HoldfastError) {
-        return lost ?? error;
+    if (!(lost instanceof LeaseLostError) || error === lost) {
+        return error;
     }
     return new LeaseLostError(lost.key, lost.reason, { cause: error });
 }

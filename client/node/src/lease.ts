@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the application keeps of a grant. */
-import { NotHeldError, AwayError, TimeoutError } from "./errors";
+import { HoldfastError } from "./errors";
 import type { Lease__Output } from "./generated/holdfast/v1/Lease";
 import type { Hold } from "./hold";
 import { type Mode, modeOf } from "./holder";
@@ -53,19 +53,12 @@ export abstract class Grant implements AsyncDisposable {
      */
     abstract release(): Promise<void>;
 
-    /**
-     * For `await using`: a release that does not mind when the lease is gone already, or soon will
-     * be.
-     */
+    /** For `await using`: a release that does not mind what comes of it. */
     async [Symbol.asyncDispose](): Promise<void> {
         try {
             await this.release();
         } catch (error) {
-            if (!(
-                error instanceof NotHeldError ||
-                error instanceof AwayError ||
-                error instanceof TimeoutError
-            )) {
+            if (!(error instanceof HoldfastError)) {
                 throw error;
             }
         }
