@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Where the server is: "unix:///path", "tcp://host:port", "tls://host:port". */
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
 
-import { credentials, type ChannelCredentials } from "@grpc/grpc-js";
+import { credentials, type ChannelCredentials, type ChannelOptions } from "@grpc/grpc-js";
 
 import { InvalidError } from "./errors";
 
@@ -25,6 +27,8 @@ export interface Address {
     text: string;
     /** As gRPC wants it. */
     target: string;
+    /** Where it is not named but numbered; else "". */
+    ip: string;
 }
 
 export function serverOr(server: string | undefined): string {
@@ -36,23 +40,27 @@ function refuse(text: string, why: string): never {
 }
 
 /** "host", "host:port", "[::1]", "[::1]:port". */
-function authorityTarget(text: string, authority: string): string {
+function parseAuthority(text: string, authority: string): Pick<Address, "target" | "ip"> {
     const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s/@:[\]]+))(?::(\d{1,5}))?$/.exec(authority);
-    const port = Number(match?.[3] ?? DEFAULT_PORT);
-    if (match === null || port < 1 || port > 65535) {
+    const [, ipv6, host = "", port = DEFAULT_PORT] = match ?? [];
+    if (match === null || Number(port) < 1 || Number(port) > 65535) {
         return refuse(text, "expected HOST:PORT, with an IPv6 address in brackets");
     }
-    return match[1] !== undefined ? `ipv6:[${match[1]}]:${port}` : `dns:${match[2]}:${port}`;
+    if (ipv6 !== undefined) {
+        return { target: `ipv6:[${ipv6}]:${port}`, ip: ipv6 };
+    }
+    return { target: `dns:${host}:${port}`, ip: isIP(host) ? host : "" };
 }
 
-function unixTarget(text: string, path: string): string {
-    if (!path.startsWith("/") || path.length < 2 || Buffer.byteLength(path) > PATH_BYTES_MAX) {
+function parsePath(text: string, path: string): Pick<Address, "target" | "ip"> {
+    const isShort = Buffer.byteLength(path) <= PATH_BYTES_MAX;
+    if (!path.startsWith("/") || path.length < 2 || !isShort) {
         return refuse(
             text,
             `after unix:// comes an absolute path of at most ${PATH_BYTES_MAX} bytes`,
         );
     }
-    return `unix://${path}`;
+    return { target: `unix://${path}`, ip: "" };
 }
 
 export function parseAddress(text: string): Address {
@@ -64,8 +72,16 @@ export function parseAddress(text: string): Address {
     return {
         kind,
         text,
-        target: kind === "unix" ? unixTarget(text, rest) : authorityTarget(text, rest),
+        ...(kind === "unix" ? parsePath(text, rest) : parseAuthority(text, rest)),
     };
+}
+
+/**
+ * TLS knows no IP address as the name of a server, and Node warns when it is told one: so it is told
+ * another name, and the certificate is held against the address all the same.
+ */
+export function tlsOptions({ kind, ip }: Address): ChannelOptions {
+    return kind === "tls" && ip !== "" ? { "grpc.ssl_target_name_override": "localhost" } : {};
 }
 
 function read(option: string, path: string | undefined): Buffer | null {
@@ -97,6 +113,9 @@ export function credentialsFor(address: Address, files: TlsFiles): ChannelCreden
             read("caFile", caFile),
             read("keyFile", keyFile),
             read("certFile", certFile),
+            address.ip === ""
+                ? {}
+                : { checkServerIdentity: (_, peer) => checkServerIdentity(address.ip, peer) },
         );
     } catch (error) {
         throw error instanceof InvalidError

@@ -19,7 +19,14 @@ import {
 } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 
-import { type Address, credentialsFor, parseAddress, serverOr, type TlsFiles } from "./address";
+import {
+    type Address,
+    credentialsFor,
+    parseAddress,
+    serverOr,
+    type TlsFiles,
+    tlsOptions,
+} from "./address";
 import { nowMs } from "./clock";
 import { onAbort } from "./deferred";
 import { AwayError, CancelledError, errorOfStatus } from "./errors";
@@ -99,11 +106,10 @@ export class Channel {
         this.authToken = options.authToken;
         this.address = parseAddress(serverOr(options.server));
         const credentials = credentialsFor(this.address, options);
-        this.locks = new protocol.holdfast.v1.Locks(
-            this.address.target,
-            credentials,
-            CHANNEL_OPTIONS,
-        );
+        this.locks = new protocol.holdfast.v1.Locks(this.address.target, credentials, {
+            ...CHANNEL_OPTIONS,
+            ...tlsOptions(this.address),
+        });
         this.health = new protocol.grpc.health.v1.Health(this.address.target, credentials, {
             channelOverride: this.locks.getChannel(),
         });

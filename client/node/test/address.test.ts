@@ -6,15 +6,15 @@ import { parseAddress, serverOr } from "../src/address";
 import { Client, InvalidError } from "../src/index";
 
 test("addresses become gRPC's targets", () => {
-    for (const [url, kind, target] of [
+    for (const [url, kind, target, ip = ""] of [
         ["unix:///run/holdfast.sock", "unix", "unix:///run/holdfast.sock"],
-        ["tcp://127.0.0.1:7000", "tcp", "dns:127.0.0.1:7000"],
+        ["tcp://127.0.0.1:7000", "tcp", "dns:127.0.0.1:7000", "127.0.0.1"],
         ["tcp://locks", "tcp", "dns:locks:7420"],
         ["tls://locks.example.org:443", "tls", "dns:locks.example.org:443"],
-        ["tls://[::1]:7421", "tls", "ipv6:[::1]:7421"],
-        ["tcp://[::1]", "tcp", "ipv6:[::1]:7420"],
+        ["tls://[::1]:7421", "tls", "ipv6:[::1]:7421", "::1"],
+        ["tcp://[::1]", "tcp", "ipv6:[::1]:7420", "::1"],
     ] as const) {
-        assert.deepEqual(parseAddress(url), { kind, text: url, target });
+        assert.deepEqual(parseAddress(url), { kind, text: url, target, ip });
     }
 });
 

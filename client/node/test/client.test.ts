@@ -218,7 +218,7 @@ test(
 test(
     "a watch tells the state, says once that it is not known, and goes on",
     withServer(async (server) => {
-        const watch = server.client().watch("k");
+        const watch = server.client({ timeoutMs: 200 }).watch("k");
         const first = watch.next();
         (await server.watches.take()).write({ free: {} });
         assert.deepEqual((await first).value, { state: "free" });
@@ -227,6 +227,7 @@ test(
         const told = (await unknown).value;
         assert.ok(told?.state === "unknown" && told.error.kind === "away");
         const back = watch.next();
+        assert.equal(await Promise.race([back, setTimeout(600, "quiet")]), "quiet");
         await server.start();
         (await server.watches.take()).write({ held: { label: "me", closed: true } });
         const again = (await back).value;
@@ -358,5 +359,9 @@ test("where no server is, the error says what is wrong", async () => {
         kind: "away",
         message: /nonexistent\/holdfast\.sock.*ENOENT/,
     });
+    await assert.rejects(
+        client.lead("k", {}, () => {}),
+        { kind: "away" },
+    );
     await client.close();
 });

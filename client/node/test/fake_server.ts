@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
 import * as grpc from "@grpc/grpc-js";
 
@@ -180,13 +181,20 @@ export class FakeServer {
     }
 }
 
+const PATIENCE_MS = 30_000;
+
+async function tooLate(): Promise<never> {
+    await setTimeout(PATIENCE_MS, undefined, { ref: false });
+    throw new Error("what the test waits for did not come");
+}
+
 /** Runs a test with a server of its own. */
 export function withServer(run: (server: FakeServer) => Promise<void>): () => Promise<void> {
     return async () => {
         const server = new FakeServer();
         await server.start();
         try {
-            await run(server);
+            await Promise.race([run(server), tooLate()]);
         } finally {
             await server.stop();
         }

@@ -217,6 +217,8 @@ test(
     withServer(async (server) => {
         const [lease] = await held(server, { graceMs: 300 });
         server.kill();
+        await setTimeout(50);
+        assert.ok(lease.validForMs < 300);
         assert.equal((await loss(lease)).reason, "connection");
     }),
 );

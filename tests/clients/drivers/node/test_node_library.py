@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from conftest import actors, directory, redis, server, start_redis, start_server  # fixtures
+from conftest import actors, certificates, directory, redis, server, start_redis, start_server  # fixtures
 from server import clean_environment
 from waiting import eventually
 
@@ -98,6 +98,32 @@ def test_the_example_is_the_one_of_the_readme():
     (worker,) = blocks("js")
     example = (SOURCES / "examples/worker.mjs").read_text()
     assert example == "// SPDX-License-Identifier: Apache-2.0\n" + worker
+
+
+TRUST = """
+    import { Client } from "holdfast";
+    const [server, caFile] = process.argv.slice(2);
+    const client = new Client({ server, timeoutMs: 2_000, ...(caFile && { caFile }) });
+    console.log(await client.inspect("k").catch(({ kind, message }) => `${kind}: ${message}`));
+    await client.close();
+"""
+
+
+def test_a_certificate_that_is_not_trusted_is_named(project, certificates, redis, start_server):
+    certificate, key = certificates.issue("node")
+    server = start_server(redis, listen=["tls://127.0.0.1:0", "tls://127.0.0.2:0"], tls_cert=certificate, tls_key=key)
+    (project / "trust.mjs").write_text(TRUST)
+
+    def inspect(url, *authority):
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        command = ["node", "trust.mjs", url, *authority]
+        return subprocess.run(command, cwd=project, env=clean_environment(), **options).stdout
+
+    named, other = [event["address"] for event in server.find_events("listen")]
+    by_name = named.replace("127.0.0.1", "localhost")
+    assert inspect(named, certificates.authority) == inspect(by_name, certificates.authority) == "null\n"
+    for url, authority in ((named, []), (by_name, [certificates.stranger]), (other, [certificates.authority])):
+        assert re.match(r"away: no connection to tls://\S+: .*certificate", inspect(url, *authority))
 
 
 def test_a_project_checks_its_types_against_the_package(project):
