@@ -9,11 +9,10 @@ import threading
 
 import pytest
 
-from conftest import actors, certificates, directory, redis, server, start_redis, start_server  # fixtures
 from server import clean_environment
 from waiting import eventually
 
-SOURCES = pathlib.Path(__file__).resolve().parents[4] / "client/node"
+SOURCES = pathlib.Path(__file__).resolve().parents[2] / "client/node"
 PACKAGE = pathlib.Path(os.environ["HOLDFAST_NODE_PACKAGE"])
 
 # What the README's programs take from their surroundings.
