@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "call.h"
 #include "client.h"
+#include "election.h"
 #include "hold.h"
 #include "lease.h"
 #include "list.h"
@@ -176,6 +177,13 @@ struct holdfast_watch *holdfast_async_watch(struct holdfast_async *async, const 
                                             holdfast_watch_fn *on_state, void *user)
 {
     return watch_start(async, key, on_state, user);
+}
+
+struct holdfast_election *holdfast_async_elect(struct holdfast_async *async,
+                                               const struct holdfast_ask *ask,
+                                               const struct holdfast_election_events *events)
+{
+    return election_start(async, ask, events);
 }
 
 void holdfast_async_list_locks(struct holdfast_async *async, const struct holdfast_list *list,

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "call.h"
+#include "election.h"
 #include "hold.h"
 #include "request.h"
 #include "tls.h"
@@ -123,6 +124,7 @@ void client_init(struct holdfast_async *client, struct event_base *base)
     LIST_INIT(&client->holds);
     LIST_INIT(&client->watches);
     LIST_INIT(&client->calls);
+    LIST_INIT(&client->elections);
 }
 
 bool client_open(struct holdfast_async *client, const struct holdfast_options *options,
@@ -157,6 +159,7 @@ void client_close(struct holdfast_async *client)
     CHECK(!client->is_delivering);
     client->is_closing = true;
     client->on_first_attempt = NULL;
+    election_close_all(client);
     watch_close_all(client);
     call_close_all(client);
     hold_close_all(client);

@@ -36,6 +36,7 @@ TAILQ_HEAD(delivery_queue, delivery);
 LIST_HEAD(hold_list, hold);
 LIST_HEAD(watch_list, holdfast_watch);
 LIST_HEAD(client_call_list, holdfast_call);
+LIST_HEAD(election_list, holdfast_election);
 TAILQ_HEAD(request_queue, request);
 
 /* The public handle of the asynchronous API; the blocking API has one in its thread. */
@@ -53,6 +54,7 @@ struct holdfast_async {
     size_t watch_count;
     struct client_call_list calls;
     size_t call_count;
+    struct election_list elections;
     struct delivery_queue deliveries;
     struct event *turn;
     bool is_delivering;
@@ -79,7 +81,7 @@ NODISCARD bool client_open(struct holdfast_async *client, const struct holdfast_
                            char error[HOLDFAST_ERROR_SIZE]);
 
 /* Answers everything that is open with HOLDFAST_AWAY before it returns; on_lost is not called, and
- * watches and calls end silently. Frees all but the handle. Not from a delivery. */
+ * watches, calls and elections end silently. Frees all but the handle. Not from a delivery. */
 void client_close(struct holdfast_async *client);
 
 #endif

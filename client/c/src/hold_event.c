@@ -13,6 +13,9 @@
 
 #define EVENT_ARENA_MAX ((size_t)64 << 10)
 
+/* From a grant to our reading of it, where it matters for no more than the name of a loss. */
+#define GRANT_DELAY_MAX_US (10 * CLOCK_US_PER_MS)
+
 static int64_t timeout_us(const struct hold *hold)
 {
     return (int64_t)hold->client->timeout_ms * CLOCK_US_PER_MS;
@@ -38,7 +41,6 @@ static void send_ask(struct channel_call *call)
     message.message_case = HOLDFAST__V1__HOLD_REQUEST__MESSAGE_ASK;
     message.ask = &ask;
     hold->asked_us = clock_now_us();
-    hold->unheld_us = hold->asked_us;
     uint32_t wait_ms = hold->is_resumption ? 0 : wait_left_ms(hold);
     if (hold->is_resumption) {
         ask_fill_resume(&ask, &hold->ask, &hold->token);
@@ -52,12 +54,11 @@ static void send_ask(struct channel_call *call)
     channel_send_message(channel, call, &message.base);
 }
 
-static bool take_queued(struct hold *hold, const Holdfast__V1__HoldQueued *queued, int64_t now_us)
+static bool take_queued(struct hold *hold, const Holdfast__V1__HoldQueued *queued)
 {
     if (hold->state != HOLD_ASKING) {
         return false;
     }
-    hold->unheld_us = now_us;
     hold->was_queued = true;
     hold->position = queued->position;
     if (hold->ask.events.on_queued == NULL) {
@@ -79,7 +80,7 @@ static struct holdfast_lease *lease_of(const struct hold *hold, const Holdfast__
 {
     const char *key = hold->ask.key_count > 0 ? NULL : hold->ask.key;
     struct holdfast_lease *lease =
-        lease_create(message, key, hold->unheld_us, hold->client->mailbox);
+        lease_create(message, key, hold->asked_us, hold->client->mailbox);
     if (lease == NULL) {
         return NULL;
     }
@@ -107,13 +108,14 @@ static void adopt(struct hold *hold, struct holdfast_lease *lease)
 static void note_max_hold(struct hold *hold, int64_t sent_us, int64_t now_us)
 {
     int64_t deadline_us = now_us + lease_left_us(hold->lease, now_us);
-    int64_t end_us = hold->unheld_us + (int64_t)hold->ask.max_hold_ms * CLOCK_US_PER_MS;
-    hold->is_last_term =
-        hold->ask.max_hold_ms != 0 && deadline_us + (now_us - sent_us) + CLOCK_US_PER_MS >= end_us;
+    int64_t end_us = hold->granted_us + (int64_t)hold->ask.max_hold_ms * CLOCK_US_PER_MS;
+    hold->is_last_term = hold->ask.max_hold_ms != 0 &&
+                         deadline_us + (now_us - sent_us) + GRANT_DELAY_MAX_US >= end_us;
 }
 
-/* After a wait the grant may be any age up to what we know: a ping tells. Where enough is left to
- * go on with, nobody has to wait for its answer. */
+/* After a wait the grant may be as old as the question, for a process that was frozen reads what
+ * came long ago: a ping tells. Where enough is left to go on with, nobody has to wait for its
+ * answer. */
 static void take_late_grant(struct hold *hold, int64_t now_us)
 {
     hold->state = HOLD_CONFIRMING;
@@ -132,7 +134,8 @@ static bool take_granted(struct hold *hold, const Holdfast__V1__Lease *message, 
         return false;
     }
     adopt(hold, lease);
-    note_max_hold(hold, hold->unheld_us, now_us);
+    hold->granted_us = now_us;
+    note_max_hold(hold, hold->asked_us, now_us);
     if (hold->ask.wait_ms > 0 && !hold->is_resumption) {
         take_late_grant(hold, now_us);
     } else if (lease_left_us(lease, now_us) > 0) {
@@ -155,6 +158,7 @@ static bool take_resumed(struct hold *hold, const Holdfast__V1__Lease *message, 
     if (is_same) {
         lease_confirm(hold->lease, hold->asked_us, message->valid_for_ms);
         atomic_store(&hold->lease->ttl_ms, message->ttl_ms);
+        hold->granted_us = hold->asked_us;
         note_max_hold(hold, hold->asked_us, now_us);
     }
     lease_let_go(fresh);
@@ -263,7 +267,7 @@ static bool take_event(struct hold *hold, const Holdfast__V1__HoldEvent *event)
     }
     switch (event->event_case) {
     case HOLDFAST__V1__HOLD_EVENT__EVENT_QUEUED:
-        return take_queued(hold, event->queued, now_us);
+        return take_queued(hold, event->queued);
     case HOLDFAST__V1__HOLD_EVENT__EVENT_GRANTED:
         if (hold->state == HOLD_RELEASING) {
             return true; /* resumed just when we gave it up */

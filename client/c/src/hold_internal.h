@@ -4,8 +4,8 @@
  * says, hold_timer.c keeps it alive.
  *
  *     ASKING -> HELD -> RELEASING                    asked, answered, given up
- *     ASKING -> CONFIRMING -> HELD                   granted so long after the last thing we know
- *                                                    that a ping must tell whether it still counts
+ *     ASKING -> CONFIRMING -> HELD                   granted so long after the question that a
+ *                                                    ping must tell whether it still counts
  *     HELD <-> RESUMING                              the connection dropped, within the grace
  *     HELD, RESUMING -> LOST                         until on_lost has been called
  */
@@ -54,7 +54,7 @@ struct hold {
 
     int64_t asked_us;      /* when the ask was sent last */
     int64_t wait_until_us; /* 0: never sent yet */
-    int64_t unheld_us;     /* a moment at which the lock was certainly not granted yet */
+    int64_t granted_us;    /* when we read of the grant */
     bool was_queued;
     bool is_last_term;            /* the lease's deadline is that of its longest hold */
     struct holdfast_lease *lease; /* from HOLD_CONFIRMING on */

@@ -2,6 +2,8 @@
 /* Waiting for a lock: queued, granted, busy after all, cancelled, asked again. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +112,56 @@ static void test_queued_then_granted(void **state)
     finish(&loop, &server);
     latch_release(&latches[0]);
     latch_release(&latches[1]);
+}
+
+struct freeze {
+    atomic_bool has_asked;
+    struct latch is_frozen;
+    struct latch has_granted;
+};
+
+/* All of it is there before the client, which is frozen, reads on. */
+static void queue_and_grant_at_once(struct fake_server *server, void *argument)
+{
+    struct freeze *freeze = argument;
+    int connection = fake_accept(server);
+    uint32_t stream_id = fake_read_ask(connection);
+    atomic_store(&freeze->has_asked, true);
+    latch_wait(&freeze->is_frozen);
+    fake_send_queued(connection, stream_id, 1);
+    fake_send_granted(connection, stream_id, 8900);
+    latch_open(&freeze->has_granted);
+    fake_drain(connection);
+}
+
+static void test_who_was_frozen_takes_no_old_grant_for_new(void **state)
+{
+    (void)state;
+    struct fake_server server;
+    struct async_loop loop;
+    struct queue_news news;
+    struct answer held = {.count = 0};
+    struct freeze freeze = {.has_asked = false};
+    struct holdfast_ask ask = waiting_ask(&news, 60000);
+    latch_init(&freeze.is_frozen);
+    latch_init(&freeze.has_granted);
+    start(&loop, &server, queue_and_grant_at_once, &freeze, 5000);
+    holdfast_async_hold(loop.async, &ask, async_on_lease, &held);
+    while (!atomic_load(&freeze.has_asked)) {
+        async_loop_run_for(&loop, 1);
+    }
+    latch_open(&freeze.is_frozen);
+    latch_wait(&freeze.has_granted);
+    const int64_t granted_us = clock_now_us();
+    while (clock_now_us() < granted_us + 200 * CLOCK_US_PER_MS) {
+    }
+    async_loop_run_until(&loop, &held.count, 1);
+    assert_int_equal(held.result, HOLDFAST_OK);
+    assert_in_range(holdfast_lease_valid_for_ms(held.lease), 1, 8700);
+    holdfast_lease_free(held.lease);
+    finish(&loop, &server);
+    latch_release(&freeze.is_frozen);
+    latch_release(&freeze.has_granted);
 }
 
 /* Grants for less time than has passed since anything was known. */
@@ -369,6 +421,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queued_then_granted),
+        cmocka_unit_test(test_who_was_frozen_takes_no_old_grant_for_new),
         cmocka_unit_test(test_a_grant_after_a_long_silence_is_confirmed),
         cmocka_unit_test(test_lost_before_it_was_confirmed),
         cmocka_unit_test(test_busy_after_the_wait),

@@ -353,6 +353,38 @@ HOLDFAST_API struct holdfast_watch *holdfast_async_watch(struct holdfast_async *
                                                          holdfast_watch_fn *on_state, void *user);
 
 /*
+ * ---- Leader election (asynchronous only) ----
+ *
+ * A leader holds a lock, whose value tells where it can be reached: holdfast_watch finds it.
+ */
+
+struct holdfast_election;
+
+/* Each may end the election. Nothing is told before holdfast_async_elect returns. */
+struct holdfast_election_events {
+    /* We lead. The lease is the election's: read it until on_deposed, and neither release nor free
+     * it. */
+    void (*on_elected)(struct holdfast_election *election, struct holdfast_lease *lease,
+                       void *user);
+    /* We do not lead any more, and stand again already. */
+    void (*on_deposed)(struct holdfast_election *election, enum holdfast_loss loss, void *user);
+    /* We could not stand: again in a second, but after HOLDFAST_INVALID and HOLDFAST_REFUSED never.
+     * May be NULL. */
+    void (*on_trouble)(struct holdfast_election *election, enum holdfast_result result,
+                       const char *error, void *user);
+    void *user;
+};
+
+/* Stands for a lock until it is ended. Of `ask` all counts but wait_ms and on_lost. Never NULL. */
+HOLDFAST_API struct holdfast_election *
+holdfast_async_elect(struct holdfast_async *async, const struct holdfast_ask *ask,
+                     const struct holdfast_election_events *events);
+
+/* Ends and frees it, and gives the lock up in the background; required for every election, before
+ * or after its handle is closed. Nothing is told any more. NULL is allowed. */
+HOLDFAST_API void holdfast_election_end(struct holdfast_election *election);
+
+/*
  * ---- For people who operate a server (asynchronous only) ----
  */
 

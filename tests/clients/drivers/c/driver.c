@@ -103,11 +103,13 @@ int main(void)
     LIST_INIT(&driver.requests);
     LIST_INIT(&driver.leases);
     LIST_INIT(&driver.watches);
+    LIST_INIT(&driver.elections);
     input.driver = &driver;
     readable = event_new(driver.base, STDIN_FILENO, EV_READ | EV_PERSIST, on_readable, &input);
     event_add(readable, NULL);
     snprintf(library, sizeof(library), "c %s", holdfast_version());
-    driver_say(json_pack("{ss ss s[]}", "event", "ready", "library", library, "features"));
+    driver_say(json_pack("{ss ss s[ss]}", "event", "ready", "library", library, "features",
+                         "election", "health"));
     event_base_dispatch(driver.base);
     driver_release(&driver);
     event_free(readable);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Makes libholdfast do what the lines on stdin say; ../README.md is the language. One object here
- * is one named lease, watch or request that waits.
+ * is one named lease, watch, election or request that waits.
  */
 #ifndef DRIVER_H
 #define DRIVER_H
@@ -39,12 +39,19 @@ struct driver_watch {
     struct holdfast_watch *watch;
 };
 
+struct driver_election {
+    LIST_ENTRY(driver_election) link;
+    char *name;
+    struct holdfast_election *election;
+};
+
 struct driver {
     struct event_base *base;
     struct holdfast_async *holdfast;
     LIST_HEAD(, driver_request) requests;
     LIST_HEAD(, driver_lease) leases;
     LIST_HEAD(, driver_watch) watches;
+    LIST_HEAD(, driver_election) elections;
 };
 
 /* Writes one line; takes the object over. */

@@ -12,6 +12,12 @@ static const char *const loss_words[] = {
     [HOLDFAST_LOSS_RESUMED] = "resumed",
 };
 
+struct driver_health {
+    json_int_t id;
+    struct holdfast_call *call;
+    bool is_serving;
+};
+
 static void *allocate(size_t size)
 {
     void *memory = calloc(1, size);
@@ -376,6 +382,82 @@ static void do_unwatch(struct driver *driver, const json_t *request)
     driver_answer(id_of(request), HOLDFAST_OK, NULL, NULL);
 }
 
+static void on_elected(struct holdfast_election *election, struct holdfast_lease *lease, void *user)
+{
+    const struct driver_election *named = user;
+    (void)election;
+    driver_say(json_pack("{ss ss sI}", "event", "elected", "election", named->name, "fence",
+                         (json_int_t)holdfast_lease_fence(lease)));
+}
+
+static void on_deposed(struct holdfast_election *election, enum holdfast_loss loss, void *user)
+{
+    const struct driver_election *named = user;
+    (void)election;
+    driver_say(json_pack("{ss ss ss}", "event", "deposed", "election", named->name, "reason",
+                         loss_words[loss]));
+}
+
+static void do_elect(struct driver *driver, const json_t *request)
+{
+    struct driver_election *named = allocate(sizeof(*named));
+    const struct holdfast_election_events events = {
+        .on_elected = on_elected, .on_deposed = on_deposed, .user = named};
+    struct holdfast_ask ask;
+    ask_init(&ask, request, NULL, NULL);
+    ask.events = (struct holdfast_lease_events){.on_lost = NULL};
+    named->name = strdup(driver_text(request, "election"));
+    LIST_INSERT_HEAD(&driver->elections, named, link);
+    named->election = holdfast_async_elect(driver->holdfast, &ask, &events);
+    driver_answer(id_of(request), HOLDFAST_OK, NULL, NULL);
+}
+
+static void end_election(struct driver_election *named)
+{
+    holdfast_election_end(named->election);
+    LIST_REMOVE(named, link);
+    free(named->name);
+    free(named);
+}
+
+static void do_resign(struct driver *driver, const json_t *request)
+{
+    struct driver_election *named = LIST_FIRST(&driver->elections);
+    while (named != NULL && strcmp(named->name, driver_text(request, "election")) != 0) {
+        named = LIST_NEXT(named, link);
+    }
+    if (named == NULL) {
+        refuse("no such election", driver_text(request, "election"));
+    }
+    end_election(named);
+    driver_answer(id_of(request), HOLDFAST_OK, NULL, NULL);
+}
+
+/* A HealthCheckResponse is one enum, whose second value is SERVING: 08 01. */
+static void on_health(const void *bytes, size_t length, void *user)
+{
+    struct driver_health *health = user;
+    health->is_serving = length == 2 && memcmp(bytes, "\x08\x01", 2) == 0;
+}
+
+static void on_health_end(int status, const char *text, void *user)
+{
+    struct driver_health *health = user;
+    const bool is_well = status == 0 && health->is_serving;
+    driver_answer(health->id, is_well ? HOLDFAST_OK : HOLDFAST_AWAY, text, NULL);
+    holdfast_call_free(health->call);
+    free(health);
+}
+
+static void do_health(struct driver *driver, const json_t *request)
+{
+    struct driver_health *health = allocate(sizeof(*health));
+    const struct holdfast_call_ask ask = {.service = "grpc.health.v1.Health", .method = "Check"};
+    const struct holdfast_call_events events = {on_health, on_health_end, health};
+    health->id = id_of(request);
+    health->call = holdfast_async_call(driver->holdfast, &ask, &events);
+}
+
 void driver_do(struct driver *driver, const json_t *request)
 {
     static const struct {
@@ -396,6 +478,9 @@ void driver_do(struct driver *driver, const json_t *request)
         {"inspect", do_inspect},
         {"watch", do_watch},
         {"unwatch", do_unwatch},
+        {"elect", do_elect},
+        {"resign", do_resign},
+        {"health", do_health},
     };
     const char *what = driver_text(request, "do");
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -409,8 +494,12 @@ void driver_do(struct driver *driver, const json_t *request)
 
 void driver_release(struct driver *driver)
 {
+    struct driver_election *election;
     struct driver_watch *watch;
     struct driver_lease *lease;
+    while ((election = LIST_FIRST(&driver->elections)) != NULL) {
+        end_election(election);
+    }
     while ((watch = LIST_FIRST(&driver->watches)) != NULL) {
         end_watch(watch);
     }
