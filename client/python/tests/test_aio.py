@@ -143,7 +143,7 @@ async def test_a_grant_that_crosses_the_cancel_is_given_up():
         stream = await server.stream()
         await stream.ask()
         asking.cancel()
-        stream.grant()
+        stream.grant(ttl_ms=60_000, valid_for_ms=60_000)
         with pytest.raises(asyncio.CancelledError):
             await asking
         await stream.is_left()
@@ -162,7 +162,7 @@ async def test_a_cancel_at_the_moment_of_the_grant_gives_it_up(monkeypatch):
         asking = asyncio.create_task(client.lock("k").acquire())
         stream = await server.stream()
         await stream.ask()
-        stream.grant()
+        stream.grant(ttl_ms=60_000, valid_for_ms=60_000)
         with pytest.raises(asyncio.CancelledError):
             await asking
         await stream.is_left()

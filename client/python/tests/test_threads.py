@@ -8,6 +8,7 @@ import pytest
 import holdfast
 from fake import PATIENCE, Server
 from holdfast import Loss
+from holdfast.background import Background
 from holdfast.v1 import locks_pb2
 
 
@@ -160,6 +161,23 @@ def test_a_cancel_after_the_answer_changes_nothing(client, answering, releasing)
     assert lease.is_valid
     releasing(stream())
     lease.release()
+
+
+def test_what_is_done_at_the_moment_of_the_cancel_is_undone():
+    background = Background()
+    cancels = []
+    undone = threading.Event()
+
+    async def work():
+        while not cancels:
+            await asyncio.sleep(0)
+        cancels[0]()
+        return "a lease"
+
+    with pytest.raises(holdfast.Cancelled):
+        background.run(work, lambda result: undone.set() if result == "a lease" else None, cancels.append)
+    assert undone.wait(PATIENCE)
+    background.stop()
 
 
 def test_a_callback_cannot_call_what_waits(client, answering, play):
