@@ -293,6 +293,20 @@ async def test_a_grant_of_unknown_age_is_confirmed_before_it_is_handed_over():
 
 
 @plays
+async def test_a_server_that_does_not_answer_is_told_from_one_that_is_away():
+    async with Server() as server, aio.Client(server.url, timeout=0.5) as client:
+        asking = asyncio.create_task(client.lock("k").acquire())
+        stream = await server.stream()
+        await stream.ask()
+        with pytest.raises(holdfast.TimedOut):
+            await asking
+        await stream.is_left()
+        await server.stop()
+        with pytest.raises(holdfast.ServerAway):
+            await client.lock("k").acquire()
+
+
+@plays
 async def test_a_lost_connection_during_the_wait_asks_again_with_what_is_left():
     async with Server() as server, aio.Client(server.url) as client:
         queued = []

@@ -84,7 +84,7 @@ class Question:
             self.answer.set_exception(error)
 
     def _on_timeout(self) -> None:
-        if self._stream.is_started:
+        if self._stream.is_started and self._connection.is_up:
             self._fail(errors.TimedOut("the server did not answer in time"))
         else:
             self._fail(errors.ServerAway(self._connection.down))
