@@ -8,6 +8,7 @@ import pytest
 import holdfast
 from fake import TOKEN, Server, eventually, plays
 from holdfast import Loss, aio, clock
+from holdfast.hold import State
 from holdfast.question import Question
 from holdfast.v1 import locks_pb2
 
@@ -356,6 +357,42 @@ async def test_a_renewal_is_answered_by_the_resumption():
         await stream.ask()
         stream.grant(valid_for_ms=5000)
         assert 4 < await renewing <= 5
+
+
+@plays
+async def test_a_release_while_the_connection_is_away_is_by_token():
+    async with Server() as server, aio.Client(server.url) as client:
+
+        async def release(request, context):
+            return locks_pb2.ReleaseResponse(outcome=locks_pb2.ReleaseResponse.OUTCOME_RELEASED)
+
+        server.answers["Release"] = release
+        heard = []
+        lease, _ = await granted(server, client.lock("k", grace=30, on_lost=heard.append))
+        await server.stop()
+        await eventually(lambda: lease.source.state is State.RESUMING)
+        releasing = asyncio.create_task(lease.release())
+        await eventually(lambda: not lease.is_valid)
+        await server.start()
+        await releasing
+        (_, asked), = server.asked
+        assert (asked.key, asked.token) == ("k", TOKEN) and not heard
+
+
+@plays
+async def test_a_release_that_crosses_the_resumption_ends_it():
+    async with Server() as server, aio.Client(server.url) as client:
+        lease, _ = await granted(server, client.lock("k", grace=30))
+        await server.stop()
+        await server.start()
+        stream = await server.stream()
+        await stream.ask()
+        releasing = asyncio.create_task(lease.release())
+        assert await stream.next() is None
+        stream.grant()
+        stream.release()
+        await releasing
+        assert not lease.is_valid and not server.asked
 
 
 @plays

@@ -119,9 +119,11 @@ class Hold:
         return self.confirm()
 
     def release(self) -> _Done:
+        """While the connection is away the server may still have the lease for its grace: the token gives
+        it up."""
         if not self._is_held():
             raise errors.NotHeld("the lease was lost or released before")
-        if self.state is State.RESUMING:
+        if self.state is State.RESUMING and (self._stream is None or not self._stream.is_started):
             self._end()
             return self._give_up(self._ask.keys[0], self.grant.token)
         waiter: _Done = self._loop.create_future()
