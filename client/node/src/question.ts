@@ -42,7 +42,7 @@ export class Question implements CallOwner {
     private call: HoldCall | null = null;
     private timer: NodeJS.Timeout | undefined;
     private waitUntilMs = 0;
-    private unheldMs = 0;
+    private askedMs = 0;
     private wasQueued = false;
     private granted: Lease__Output | null = null;
     private term!: Term;
@@ -78,8 +78,8 @@ export class Question implements CallOwner {
             await this.channel.ready(nowMs() + this.channel.timeoutMs);
             if (this.state === "asking") {
                 this.call = new HoldCall(this.channel, this.message(), this);
-                this.unheldMs = this.call.askedMs;
-                this.setTimer(Math.max(this.waitUntilMs - this.unheldMs, 0));
+                this.askedMs = this.call.askedMs;
+                this.setTimer(Math.max(this.waitUntilMs - this.askedMs, 0));
             }
         } catch (error) {
             this.refuse(error as HoldfastError);
@@ -157,7 +157,6 @@ export class Question implements CallOwner {
     }
 
     private takeQueued({ position, holder }: HoldQueued__Output): void {
-        this.unheldMs = nowMs();
         this.wasQueued = true;
         tell(this.ask.onQueued, position, holder === null ? null : holderOf(holder));
     }
@@ -173,9 +172,9 @@ export class Question implements CallOwner {
             ttlMs: message.ttlMs,
             heartbeatMs,
             maxHoldMs,
-            unheldMs: this.unheldMs,
+            grantedMs: now,
         });
-        this.term.confirm(this.unheldMs, message.validForMs, now);
+        this.term.confirm(this.askedMs, message.validForMs, now);
         if (waitMs > 0) {
             this.confirm(now);
         } else if (this.term.leftMs(now) > 0) {
@@ -195,8 +194,8 @@ export class Question implements CallOwner {
     }
 
     /**
-     * After a wait the grant may be any age up to what we know. Where much is left, nobody waits
-     * for the ping.
+     * After a wait the grant may be as old as the question, for a process that was frozen reads what
+     * came long ago. Where much is left, nobody waits for the ping.
      */
     private confirm(now: number): void {
         this.state = "confirming";

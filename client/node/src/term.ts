@@ -15,12 +15,15 @@ const PING_HURRY_MAX = 8;
  */
 const AT_RISK_PART = 6;
 
+/** From a grant to our reading of it, where it matters for no more than the name of a loss. */
+const GRANT_DELAY_MAX_MS = 10;
+
 export interface TermOptions {
     ttlMs: number;
     heartbeatMs: number;
     maxHoldMs: number;
-    /** A moment at which the lease was certainly not granted yet. */
-    unheldMs: number;
+    /** When we heard of the grant. */
+    grantedMs: number;
 }
 
 export class Term {
@@ -46,14 +49,14 @@ export class Term {
 
     /** The server said at `now` that the lease is valid for so long, counted from when we asked. */
     confirm(sentMs: number, validForMs: number, now: number): void {
-        const { maxHoldMs, unheldMs } = this.options;
+        const { maxHoldMs, grantedMs } = this.options;
         this.deadlineMs = sentMs + validForMs;
         /*
          * A server never confirms more than the longest hold leaves, which was less by the time we
          * heard.
          */
-        this.isLast =
-            maxHoldMs !== 0 && this.deadlineMs + (now - sentMs) + 1 >= unheldMs + maxHoldMs;
+        const told = this.deadlineMs + (now - sentMs) + GRANT_DELAY_MAX_MS;
+        this.isLast = maxHoldMs !== 0 && told >= grantedMs + maxHoldMs;
         this.isWarned = this.isWarned && this.leftMs(now) <= 2 * this.atRiskMs;
     }
 

@@ -107,6 +107,21 @@ test(
 );
 
 test(
+    "who was frozen takes no old grant for new",
+    withServer(async (server) => {
+        const asked = server.client().lock("k", { waitMs: 60_000 });
+        const hold = await server.holds.take();
+        const thawedMs = performance.now() + 300;
+        while (performance.now() < thawedMs) {
+            /* Nothing is read, as in a process that is frozen. */
+        }
+        hold.say({ queued: { position: 1 } });
+        hold.grant({ validForMs: 8_900, ttlMs: 9_000 });
+        assert.ok((await asked).validForMs <= 8_600);
+    }),
+);
+
+test(
     "pings keep the lease alive",
     withServer(async (server) => {
         const [lease, hold] = await held(server, {}, { ttlMs: 300, validForMs: 290 });

@@ -7,7 +7,7 @@ import { Term } from "../src/term";
 const T0 = 1_000;
 
 function term(options: { ttlMs?: number; heartbeatMs?: number; maxHoldMs?: number } = {}): Term {
-    return new Term({ ttlMs: 9_000, heartbeatMs: 0, maxHoldMs: 0, unheldMs: T0, ...options });
+    return new Term({ ttlMs: 9_000, heartbeatMs: 0, maxHoldMs: 0, grantedMs: T0, ...options });
 }
 
 test("the deadline counts from the sending, whenever the answer came", () => {

@@ -122,6 +122,22 @@ async def test_a_server_that_dies_ends_the_block_at_once():
 
 
 @plays
+async def test_who_was_frozen_takes_no_old_grant_for_new(monkeypatch):
+    """What came long ago is read late: the grant may be as old as the question."""
+    async with Server() as server, aio.Client(server.url) as client:
+        asking = asyncio.create_task(client.lock("k", wait=60).acquire())
+        stream = await server.stream()
+        await stream.ask()
+        later = clock.now() + 5
+        monkeypatch.setattr(clock, "now", lambda: later)
+        stream.tell(queued=locks_pb2.HoldQueued(position=1))
+        stream.grant(ttl_ms=9_000, valid_for_ms=8_900)
+        lease = await asking
+        assert 0 < lease.valid_for < 4
+        monkeypatch.undo()
+
+
+@plays
 async def test_a_cancelled_wait_is_taken_back():
     async with Server() as server, aio.Client(server.url) as client:
         positions = []

@@ -81,9 +81,10 @@ class Hold:
 
     def start_term(self, message: locks_pb2.Lease, since: float) -> None:
         ask = self._ask
-        end = since + ask.max_hold_ms / 1000 if ask.max_hold_ms else None
+        now = clock.now()
+        end = now + ask.max_hold_ms / 1000 if ask.max_hold_ms else None
         self.term.start(message.ttl_ms / 1000, ask.heartbeat_ms / 1000, end)
-        self.term.confirm(since, message.valid_for_ms / 1000, clock.now())
+        self.term.confirm(since, message.valid_for_ms / 1000, now)
 
     def confirm(self) -> _Done:
         waiter: _Done = self._loop.create_future()

@@ -31,7 +31,7 @@ class Question:
         self._loop = asyncio.get_running_loop()
         self._timer: Optional[asyncio.TimerHandle] = None
         self._wait_until: Optional[float] = None
-        self._unheld_at = 0.0  # the last moment at which the lease was not granted
+        self._asked_at = 0.0
         self._was_queued = False
         self._hold: Optional[Hold] = None  # granted, and not certain enough yet
         # Cancelling it takes the question back.
@@ -94,7 +94,7 @@ class Question:
     def on_ready(self) -> None:
         """The wait began when the server heard of it first."""
         now = clock.now()
-        self._unheld_at = now
+        self._asked_at = now
         if self._ask.token:
             self._stream.send(self._ask.resume_message(self._ask.token))
             return
@@ -127,7 +127,6 @@ class Question:
             self._fail(errors.of_failure(error))
 
     def _take_queued(self, queued: locks_pb2.HoldQueued) -> None:
-        self._unheld_at = clock.now()
         self._was_queued = True
         if self._ask.on_queued is not None:
             holder = holder_of(queued.holder) if queued.HasField("holder") else None
@@ -150,7 +149,7 @@ class Question:
             return
         now = clock.now()
         hold = Hold(self._connection, self._ask, grant, self._stream, self._give_up)
-        hold.start_term(message, self._unheld_at)
+        hold.start_term(message, self._asked_at)
         self._hold = hold
         self._stream.pass_to(hold)
         if self._ask.wait_ms and not self._ask.token:
@@ -161,8 +160,8 @@ class Question:
             self._fail(errors.TimedOut("the lease had expired when its grant was read"))
 
     def _confirm(self, hold: Hold, now: float) -> None:
-        """After a wait the grant may be any age up to what we know: a ping tells. Where enough is left
-        to go on with, nobody has to wait for its answer."""
+        """After a wait the grant may be as old as the question, for a process that was frozen reads what
+        came long ago: a ping tells. Where enough is left, nobody has to wait for its answer."""
         confirmed = hold.confirm()
         if hold.term.left(now) > 2 * hold.term.at_risk:
             self._settle(hold)

@@ -19,6 +19,9 @@ PING_HURRY_MAX = 8
 # The application is warned when this part of the ttl is left; a healthy lease stays above a third.
 AT_RISK_PART = 6
 
+# From a grant to our reading of it, where it matters for no more than the name of a loss.
+GRANT_DELAY_MAX = 0.01
+
 # Between two attempts to resume.
 RESUME_PAUSE = 0.1
 
@@ -53,7 +56,8 @@ class Term:
         less when we heard of it than when it was counted."""
         self.deadline = sent_at + valid_for
         until = self._max_hold_until
-        self._is_last = until is not None and self.deadline + (now - sent_at) + 0.001 >= until
+        told_at = now - sent_at + GRANT_DELAY_MAX
+        self._is_last = until is not None and self.deadline + told_at >= until
 
     def limit(self, until: float) -> None:
         self.deadline = min(self.deadline, until)
