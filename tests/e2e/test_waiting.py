@@ -292,6 +292,7 @@ def test_many_waiters_cost_redis_little(redis, start_server, figure):
 def test_strict_fairness_alternates(redis, start_server):
     servers = [start_server(redis, fairness="strict") for _ in range(3)]
     contenders = Contenders(servers, 4)
+    eventually(lambda: redis("ZCARD", "holdfast:queue:{lock:k}") >= 2, what="two servers in line")
     for _ in range(30):
         contenders.serve_one()
     order = [number for number, _ in contenders.grants][3:]
