@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-# Makes the Java library from these sources, outside of them: cmake -DPACKAGE=DIR -DMVN=mvn -P package.cmake
+# Makes the Java library from these sources, outside of them:
+#   cmake -DPACKAGE=DIR -DMVN=mvn -DVERSION=VERSION -P package.cmake
 # DIR is then ready for `mvn deploy`; target/classpath is what its programs need. Maven fetches what its
 # own cache has not.
 cmake_minimum_required(VERSION 3.25)
 set(here ${CMAKE_CURRENT_LIST_DIR})
 set(root ${here}/../..)
+
+file(READ ${here}/pom.xml pom)
+if(NOT pom MATCHES "<artifactId>holdfast</artifactId>[ \n]*<version>${VERSION}</version>")
+  message(FATAL_ERROR "the version of client/java/pom.xml is not ${VERSION}")
+endif()
 
 foreach(part src proto target/classes target/test-classes)
   file(REMOVE_RECURSE ${PACKAGE}/${part})

@@ -113,9 +113,15 @@ final class Connection {
             case SHUTDOWN -> {
                 return;
             }
-            default -> noteDown();
+            default -> {}
         }
-        channels.channel().notifyWhenStateChanged(state, this::watch);
+        channels.channel().notifyWhenStateChanged(state, this::onChange);
+    }
+
+    /** It may be up again by now. */
+    private void onChange() {
+        noteDown();
+        watch();
     }
 
     private void noteUp() {
@@ -135,7 +141,6 @@ final class Connection {
     }
 
     private void noteFailure() {
-        noteDown();
         learnWhy();
         loop.after(pause, channels.channel()::resetConnectBackoff);
         pause = Math.min(2 * pause, RECONNECT_PAUSE_LAST);

@@ -51,8 +51,16 @@ final class Failures {
     static String text(Status status) {
         String told = status.getDescription() == null ? status.getCode().name() : status.getDescription();
         String text = told.startsWith(WRAPPER) ? told.substring(WRAPPER.length()) : told;
-        Throwable cause = status.getCause();
-        return cause == null || cause.getMessage() == null ? text : text + ": " + cause.getMessage();
+        String why = rootText(status.getCause());
+        return why == null ? text : text + ": " + why;
+    }
+
+    private static String rootText(Throwable error) {
+        String text = null;
+        for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+            text = cause.getMessage() == null ? text : cause.getMessage();
+        }
+        return text;
     }
 
     /** Whether asking again a little later may be answered otherwise. */

@@ -48,7 +48,11 @@ final class Loop implements Executor {
     }
 
     Future<?> after(long delay, Runnable work) {
-        return turns.schedule(work, delay, TimeUnit.NANOSECONDS);
+        try {
+            return turns.schedule(work, delay, TimeUnit.NANOSECONDS);
+        } catch (RejectedExecutionException closed) {
+            return CompletableFuture.completedFuture(null);
+        }
     }
 
     /** Calls the application. */

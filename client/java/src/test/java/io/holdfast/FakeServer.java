@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.protobuf.ByteString;
 import holdfast.v1.LocksGrpc;
 import holdfast.v1.LocksOuterClass;
+import holdfast.v1.LocksOuterClass.AcquireRequest;
+import holdfast.v1.LocksOuterClass.AcquireResponse;
 import holdfast.v1.LocksOuterClass.HoldAsk;
 import holdfast.v1.LocksOuterClass.HoldEvent;
 import holdfast.v1.LocksOuterClass.HoldLost;
@@ -23,6 +25,9 @@ import io.grpc.ServerCallHandler;
 import io.grpc.ServerInterceptor;
 import io.grpc.Status;
 import io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder;
+import io.grpc.netty.shaded.io.netty.channel.EventLoopGroup;
+import io.grpc.netty.shaded.io.netty.channel.nio.NioEventLoopGroup;
+import io.grpc.netty.shaded.io.netty.channel.socket.nio.NioServerSocketChannel;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -39,8 +44,11 @@ final class FakeServer implements AutoCloseable {
 
     final BlockingQueue<String> authorizations = new LinkedBlockingQueue<>();
     final BlockingQueue<ReleaseRequest> releases = new LinkedBlockingQueue<>();
+    final BlockingQueue<Acquiring> acquires = new LinkedBlockingQueue<>();
     private final BlockingQueue<Played> streams = new LinkedBlockingQueue<>();
     private final int port;
+    private final EventLoopGroup listening = new NioEventLoopGroup(1);
+    private EventLoopGroup connections;
     private Server server;
 
     FakeServer() throws IOException {
@@ -53,17 +61,21 @@ final class FakeServer implements AutoCloseable {
     }
 
     private Server start(int at) throws IOException {
+        connections = new NioEventLoopGroup(1);
         return NettyServerBuilder.forAddress(new InetSocketAddress("127.0.0.1", at))
+                .bossEventLoopGroup(listening)
+                .workerEventLoopGroup(connections)
+                .channelType(NioServerSocketChannel.class)
                 .addService(new Locks())
                 .intercept(new Listener())
                 .build()
                 .start();
     }
 
-    /** Its connections are dropped. */
+    /** Its connections are dropped without a word. */
     void stop() throws InterruptedException {
-        server.shutdownNow();
-        assertTrue(server.awaitTermination(PATIENCE_S, TimeUnit.SECONDS));
+        server.shutdown();
+        connections.shutdownGracefully(0, 0, TimeUnit.SECONDS).sync();
     }
 
     void startAgain() throws IOException {
@@ -72,7 +84,9 @@ final class FakeServer implements AutoCloseable {
 
     @Override
     public void close() {
-        server.shutdownNow();
+        server.shutdown();
+        connections.shutdownGracefully(0, 0, TimeUnit.SECONDS);
+        listening.shutdownGracefully(0, 1, TimeUnit.SECONDS);
     }
 
     /** The next Hold that a client begins. */
@@ -169,12 +183,35 @@ final class FakeServer implements AutoCloseable {
         }
     }
 
+    /** An Acquire that is not answered yet. */
+    record Acquiring(AcquireRequest request, StreamObserver<AcquireResponse> output) {
+        void grant() {
+            LocksOuterClass.Lease.Builder lease = LocksOuterClass.Lease.newBuilder()
+                    .setKey(request.getKey())
+                    .setToken(request.getToken())
+                    .setFence(7)
+                    .setTtlMs(9000)
+                    .setValidForMs(9000);
+            output.onNext(AcquireResponse.newBuilder().setLease(lease).build());
+            output.onCompleted();
+        }
+
+        void fail(Status status) {
+            output.onError(status.asException());
+        }
+    }
+
     private final class Locks extends LocksGrpc.LocksImplBase {
         @Override
         public StreamObserver<HoldRequest> hold(StreamObserver<HoldEvent> output) {
             Played played = new Played(output);
             streams.add(played);
             return played;
+        }
+
+        @Override
+        public void acquire(AcquireRequest request, StreamObserver<AcquireResponse> output) {
+            acquires.add(new Acquiring(request, output));
         }
 
         @Override
