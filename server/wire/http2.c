@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "wire/http2_filter.h"
+#include "wire/http2_head.h"
 
 /* Beyond the bytes of a field, as RFC 9113 (6.5.2) counts a header list. */
 #define FIELD_OVERHEAD 32
@@ -25,9 +26,10 @@ struct http2 {
     struct http2_filter filter;
     uint64_t frames;
     uint64_t idle_frames;
-    size_t list_size;    /* of the header list that is coming in; there is one at a time */
-    bool is_within_list; /* it has begun and not ended */
-    bool has_greeted;    /* the peer's first SETTINGS have come */
+    struct http2_head head; /* the header list that is coming in; there is one at a time */
+    size_t list_size;       /* of that */
+    bool is_within_list;    /* it has begun and not ended */
+    bool has_greeted;       /* the peer's first SETTINGS have come */
     const char *problem;
 };
 
@@ -50,6 +52,7 @@ static bool is_end_of_stream(const nghttp2_frame *frame)
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2 *http2 = context;
+    http2_head_begin(&http2->head, is_request(frame));
     http2->list_size = 0;
     http2->is_within_list = true;
     if (!is_request(frame)) {
@@ -72,6 +75,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct http2 *http2 = context;
     void *stream = stream_of(session, frame->hd.stream_id);
     (void)flags;
+    http2_head_field(&http2->head, (const char *)name, name_length, (const char *)value,
+                     value_length);
     http2->list_size += name_length + value_length + FIELD_OVERHEAD;
     if (stream != NULL && is_request(frame) && http2->list_size <= http2->config->header_list_max) {
         http2->events->on_field(http2->user, stream, (const char *)name, name_length,
@@ -89,6 +94,13 @@ static void count_frame(struct http2 *http2, const nghttp2_frame *frame)
     http2->idle_frames += is_idle;
 }
 
+/* Nothing comes behind trailers. */
+static bool is_malformed(const struct http2 *http2, const nghttp2_frame *frame)
+{
+    return frame->hd.type == NGHTTP2_HEADERS && (!http2_head_is_well_formed(&http2->head) ||
+                                                 (!is_request(frame) && !is_end_of_stream(frame)));
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2 *http2 = context;
@@ -97,6 +109,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     http2->has_greeted = http2->has_greeted || frame->hd.type == NGHTTP2_SETTINGS;
     if (frame->hd.type == NGHTTP2_HEADERS) {
         http2->is_within_list = false;
+    }
+    if (stream != NULL && is_malformed(http2, frame)) {
+        http2_reset(http2, frame->hd.stream_id, HTTP2_PROTOCOL_ERROR);
+        return 0;
     }
     if (stream != NULL && is_request(frame)) {
         http2->events->on_request(http2->user, stream,
@@ -216,6 +232,7 @@ static nghttp2_option *option_create(void)
     CHECK(nghttp2_option_new(&option) == 0);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
+    nghttp2_option_set_no_http_messaging(option, 1); /* http2_head is less strict */
     nghttp2_option_set_max_outbound_ack(option, ACKNOWLEDGEMENTS_MAX);
     lift_reset_limit(option);
     return option;

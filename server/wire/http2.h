@@ -22,6 +22,7 @@ struct http2;
 /* Those codes of RFC 9113 that we send ourselves. */
 enum http2_error {
     HTTP2_NO_ERROR = 0x0,
+    HTTP2_PROTOCOL_ERROR = 0x1,
     HTTP2_REFUSED_STREAM = 0x7,
     HTTP2_CANCEL = 0x8,
     HTTP2_ENHANCE_YOUR_CALM = 0xb,

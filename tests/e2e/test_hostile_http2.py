@@ -159,6 +159,8 @@ def test_a_broken_connection_is_told_why(peer, bad, errors):
         {":unknown": "x"},
         {":method": None},
         {"content-length": "nonsense"},
+        {"transfer-encoding": "chunked"},
+        {":authority": "line\nend"},
     ],
     ids=str,
 )
@@ -167,6 +169,13 @@ def test_a_malformed_request_costs_only_itself(peer, fields):
     peer.answer(1)
     assert peer.resets.get(1) == PROTOCOL_ERROR
     assert is_served(peer, 3)
+
+
+def test_a_path_may_be_the_authority(peer):
+    """As grpcurl has it on a unix socket."""
+    fields = block({**fields_of(INSPECT), ":authority": "/run/holdfast.sock"})
+    peer.send(frame(HEADERS, END_HEADERS, 1, fields) + frame(DATA, END_STREAM, 1, message(REQUEST)))
+    assert peer.answer(1)["grpc-status"] == "0"
 
 
 def test_pseudo_fields_come_first_and_once(peer):

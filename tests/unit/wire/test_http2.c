@@ -262,6 +262,49 @@ static void trailers_of_a_request_are_ignored(void **state)
     assert_heard(fixture, "half ");
 }
 
+/* HTTP2_PROTOCOL_ERROR for one stream; what follows on it is not heard of. */
+static void expect_reset(struct fixture *fixture, uint32_t id)
+{
+    assert_true(send_frame(fixture, DATA, END_STREAM, id, "x", 1));
+    assert_int_equal(expect_frame(fixture, RST_STREAM, 0, id)[3], HTTP2_PROTOCOL_ERROR);
+    expect_nothing(fixture);
+}
+
+static void a_malformed_request_is_reset(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(send_frame(fixture, HEADERS, END_HEADERS, 1, "\x83\x86\1\1a", 5)); /* no :path */
+    expect_reset(fixture, 1);
+    assert_heard(fixture, "open :method :scheme :authority close ");
+    assert_true(send_frame(fixture, HEADERS, END_HEADERS | END_STREAM, 3, "\x83\x86", 2));
+    assert_int_equal(expect_frame(fixture, RST_STREAM, 0, 3)[3], HTTP2_PROTOCOL_ERROR);
+    assert_heard(fixture, "open :method :scheme close ");
+}
+
+static void trailers_are_the_end(void **state)
+{
+    struct fixture *fixture = *state;
+    send_request(fixture, 1, 0);
+    assert_true(send_frame(fixture, HEADERS, END_HEADERS, 1, "\0\1x\1y", 5));
+    expect_reset(fixture, 1);
+    send_request(fixture, 3, 0);
+    assert_true(send_frame(fixture, HEADERS, END_HEADERS | END_STREAM, 3, "\x83", 1));
+    assert_int_equal(expect_frame(fixture, RST_STREAM, 0, 3)[3], HTTP2_PROTOCOL_ERROR);
+    assert_heard(fixture, "open :method :scheme :path :authority request close "
+                          "open :method :scheme :path :authority request close ");
+}
+
+/* As grpcurl does with the path of a unix socket. */
+static void an_authority_may_be_a_path(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char block[] = "\x83\x86\x84\1\7/h.sock";
+    assert_true(
+        send_frame(fixture, HEADERS, END_HEADERS | END_STREAM, 1, block, sizeof(block) - 1));
+    assert_heard(fixture, "open :method :scheme :path :authority request half ");
+    expect_nothing(fixture);
+}
+
 static void a_refused_request_is_not_heard_of(void **state)
 {
     struct fixture *fixture = *state;
@@ -497,6 +540,9 @@ int main(void)
         cmocka_unit_test(others_do_not_greet),
         TEST(a_request_is_heard_of_step_by_step),
         TEST(trailers_of_a_request_are_ignored),
+        TEST(a_malformed_request_is_reset),
+        TEST(trailers_are_the_end),
+        TEST(an_authority_may_be_a_path),
         TEST(a_refused_request_is_not_heard_of),
         TEST(a_header_list_has_a_limit),
         TEST(half_a_header_is_waited_for),
