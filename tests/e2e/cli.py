@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A running holdfast, and a shell on a terminal to start it from."""
+"""A running command, most often holdfast, and a shell on a terminal to start it from."""
 import os
 import pty
 import signal
@@ -11,14 +11,14 @@ from waiting import FACTOR, eventually
 
 
 class Cli(Process):
-    """A running holdfast; its output goes to files, which are there to be read at any time."""
+    """A running holdfast, or another program; its output goes to files, which are there to be read at any time."""
 
-    def __init__(self, directory, words, stdin, env, **options):
+    def __init__(self, directory, words, stdin, env, program=HOLDFAST, **options):
         self.out_path, self.err_path = directory / "out", directory / "err"
         directory.mkdir()
         with self.out_path.open("wb") as out, self.err_path.open("wb") as err:
             self.popen = subprocess.Popen(
-                [HOLDFAST, *map(str, words)], stdin=stdin, stdout=out, stderr=err, env=env, **options
+                [program, *map(str, words)], stdin=stdin, stdout=out, stderr=err, env=env, **options
             )
 
     @property
