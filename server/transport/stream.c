@@ -99,7 +99,8 @@ static void run_input(struct task *task)
         hold(stream);
         return;
     }
-    bool has_news = stream->has_yielded;
+    bool had_yielded = stream->has_yielded;
+    bool has_news = had_yielded;
     stream->has_yielded = false;
     if (!has_news && stream->ended == NULL) {
         has_news = stream->ops->fill(stream);
@@ -109,6 +110,9 @@ static void run_input(struct task *task)
     }
     if (has_news) {
         stream->events->on_input(stream, stream->user);
+    }
+    if (had_yielded && !stream->is_closed) { /* what came meanwhile was announced, and not taken */
+        stream_post_input(stream);
     }
     if (stream->ended != NULL && !stream->has_yielded && !stream->is_closing &&
         stream->events != NULL) {

@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-/* Decrypted bytes that wait for the INPUT phase. */
+/* Decrypted bytes that wait for the INPUT phase; one record's more may. */
 #define READ_MAX ((size_t)64 * 1024)
 
 /* A TLS record: small pieces are joined up to this, for each record is a write. */
@@ -22,6 +22,7 @@ struct stream_tls {
     struct stream common;
     struct bufferevent *bufferevent;
     const char *broken; /* why nothing can be written any more */
+    bool is_reading;    /* is wanted */
 };
 
 static struct stream_tls *tls_of(struct stream *stream)
@@ -42,9 +43,22 @@ static const char *problem_of(struct stream_tls *tls)
                                       : "the connection failed in the handshake";
 }
 
+/* By hand: at a read watermark the event library calls back without end, and the phase in which the
+ * bytes are taken never comes. */
+static void adjust_reading(struct stream_tls *tls)
+{
+    bool has_room = evbuffer_get_length(bufferevent_get_input(tls->bufferevent)) < READ_MAX;
+    if (!tls->is_reading || !has_room) {
+        bufferevent_disable(tls->bufferevent, EV_READ);
+    } else if (bufferevent_enable(tls->bufferevent, EV_READ) != 0) {
+        stream_end(&tls->common, "reading cannot be resumed");
+    }
+}
+
 static void on_readable(struct bufferevent *bufferevent, void *stream)
 {
     (void)bufferevent;
+    adjust_reading(tls_of(stream));
     stream_post_input(stream);
 }
 
@@ -75,6 +89,7 @@ static bool tls_fill(struct stream *stream)
     struct evbuffer *arrived = bufferevent_get_input(tls_of(stream)->bufferevent);
     bool has_news = evbuffer_get_length(arrived) > 0;
     CHECK(evbuffer_add_buffer(stream->input, arrived) == 0);
+    adjust_reading(tls_of(stream));
     return has_news;
 }
 
@@ -98,12 +113,8 @@ static size_t tls_pending(const struct stream *stream)
 
 static void tls_set_reading(struct stream *stream, bool is_reading)
 {
-    struct bufferevent *bufferevent = tls_of(stream)->bufferevent;
-    if (!is_reading) {
-        bufferevent_disable(bufferevent, EV_READ);
-    } else if (bufferevent_enable(bufferevent, EV_READ) != 0) {
-        stream_end(stream, "reading cannot be resumed");
-    }
+    tls_of(stream)->is_reading = is_reading;
+    adjust_reading(tls_of(stream));
 }
 
 static void tls_finish(struct stream *stream)
@@ -150,7 +161,6 @@ struct stream *stream_tls_create(const struct stream_setup *setup, struct ssl_st
     CHECK(tls->bufferevent != NULL);
     bufferevent_openssl_set_allow_dirty_shutdown(tls->bufferevent, 1);
     bufferevent_setcb(tls->bufferevent, on_readable, on_written, on_event, tls);
-    bufferevent_setwatermark(tls->bufferevent, EV_READ, 0, READ_MAX);
     tls_set_reading(&tls->common, true);
     return &tls->common;
 }

@@ -19,6 +19,9 @@
 #include "harness.h"
 #include "tls_peer.h"
 
+#define BURST      4000
+#define BURST_SIZE ((size_t)512 * 1024)
+
 struct fixture {
     struct harness *harness;
     struct credentials credentials;
@@ -334,6 +337,31 @@ static void a_peer_that_does_not_read_is_not_read_either(void **state)
     assert_int_equal(harness->metrics.slow_clients_closed, 0);
 }
 
+/* More than is taken in a turn, and more than is kept of the rest: nothing of it is forgotten. */
+static void a_burst_is_worked_off(void **state)
+{
+    struct fixture *fixture = *state;
+    struct harness *harness = fixture->harness;
+    uint8_t *burst = malloc(BURST_SIZE);
+    size_t length = 0;
+    serve(fixture);
+    assert_true(shake_hands(fixture, (struct tls_peer_options){0}));
+    for (uint32_t i = 0; i < BURST; i++) {
+        size_t size = 0;
+        uint8_t *frame = harness_request(2 * i + 1, "Echo", "one of very many", 0, &size);
+        assert_true(length + size <= BURST_SIZE);
+        memcpy(burst + length, frame, size);
+        length += size;
+        free(frame);
+    }
+    assert_true(length > (size_t)2 * 64 * 1024);
+    harness_send(harness, burst, length);
+    free(burst);
+    for (uint32_t i = 0; i < BURST; i++) {
+        harness_expect_reply(harness, 2 * i + 1, "one of very many");
+    }
+}
+
 static void output_past_its_limit_closes(void **state)
 {
     struct fixture *fixture = *state;
@@ -442,6 +470,7 @@ int main(void)
         TEST(who_says_nothing_on_a_tls_port_is_closed_in_time),
         TEST(half_a_handshake_is_closed_in_time),
         TEST(a_peer_that_does_not_read_is_not_read_either),
+        TEST(a_burst_is_worked_off),
         TEST(output_past_its_limit_closes),
         TEST(shutting_down_says_good_bye),
         TEST(a_peer_that_vanishes_is_gone),
