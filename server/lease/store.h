@@ -41,7 +41,8 @@ enum store_verb {
                       repeated); else queue up if `wants_queue` */
     STORE_RENEW,   /* restore the ttl if the lock is ours, and write the grant through if its fence
                       is above the stored one; in a recovery window re-create it */
-    STORE_RELEASE, /* give the lock up if it is ours, and leave the queue if `wants_queue` */
+    STORE_RELEASE, /* give the lock up if it is ours, unless `keeps_lock`, and leave the queue if
+                      `wants_queue` */
     STORE_RESUME,  /* make a lock that is held under `token` ours: from now on `tenure` owns it */
     STORE_INSPECT, /* read who holds it */
 };
@@ -120,6 +121,7 @@ struct store_op {
     uint32_t fence_block; /* ACQUIRE, RENEW: how many fences to reserve; EXCLUSIVE only */
     uint32_t limit;       /* ACQUIRE, SHARED: at most so many holders; 0: any number */
     bool wants_queue;     /* ACQUIRE: queue up if it is not to be had. RELEASE: we may have */
+    bool keeps_lock;      /* RELEASE: only leave the queue; always OK */
     const char *label;
     const char *value;
     uint16_t label_length;

@@ -24,6 +24,9 @@
 /* A verb, and what its operation asks for beyond the plain case. */
 #define VERB_SIZE_MAX ((size_t)32)
 
+/* How a RELEASE goes about the queue. */
+enum { RELEASE_STAYS, RELEASE_LEAVES, RELEASE_LEAVES_ONLY };
+
 /* In a holder's flags. */
 #define HOLDER_FOREIGN   ((int64_t)1)
 #define HOLDER_CLOSED    ((int64_t)2)
@@ -170,11 +173,21 @@ static void put_renew(struct batch *batch, const struct store_op *op)
     put_number(batch, op->ttl_ms + op->lock_delay_ms);
 }
 
+/* What a RELEASE asks of the queue. */
+static uint8_t leaves_of(const struct store_op *op)
+{
+    if (op->keeps_lock) {
+        return RELEASE_LEAVES_ONLY;
+    }
+    return op->wants_queue ? RELEASE_LEAVES : RELEASE_STAYS;
+}
+
 static void put_release(struct batch *batch, const struct store_op *op)
 {
     struct verb verb = verb_begin(batch, 'R');
-    if (op->mode != STORE_EXCLUSIVE || op->wants_queue || op->lock_delay_ms > 0) {
-        verb_u8(&verb, op->wants_queue ? 1 : 0);
+    const uint8_t leaves = leaves_of(op);
+    if (op->mode != STORE_EXCLUSIVE || leaves != RELEASE_STAYS || op->lock_delay_ms > 0) {
+        verb_u8(&verb, leaves);
         verb_u32(&verb, op->lock_delay_ms);
         verb_bytes(&verb, op->token.bytes, ID128_SIZE);
     }

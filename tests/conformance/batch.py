@@ -115,6 +115,12 @@ def release(key, record, wants_queue=False, delay_ms=0, shared=False):
     return key, [b"R" + options, record.owner() + b"\0"], 0
 
 
+def leave(key, record):
+    """Leaves the queue alone."""
+    options = struct.pack(">BI", 2, 0) + record.token
+    return key, [b"R" + options, record.owner() + b"\0"], 0
+
+
 def resume(key, tenure, token, ttl_ms=5000):
     return key, ["S", tenure, token, ttl_ms], 5
 

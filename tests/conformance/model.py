@@ -221,6 +221,11 @@ class Model:
             self._tell_first(key)
         return "OK" if ours else "NOT_HELD"
 
+    def leave(self, key, server, tenure):
+        if self._leave(key, server, tenure):
+            self._serve(key)
+        return "OK"
+
     def resume(self, key, tenure, token, ttl_ms):
         lock = self.lock(key)
         found = None if lock.is_foreign or token == NOBODY else lock.find(token=token)

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from batch import CLOSED, CONTENDED, FOREIGN, IS_CLOSED, IS_SHARED, Batches, Record
-from batch import acquire, beside, inspect, read_record, release, renew, resume, write_register
+from batch import acquire, beside, inspect, leave, read_record, release, renew, resume
+from batch import write_register
 from model import EXCLUSIVE, NOBODY, SHARED, Model
 
 SEQUENCES = int(os.environ.get("HOLDFAST_SEEDS", "500"))
@@ -99,7 +100,7 @@ class Run:
     def operation(self, key, server):
         """The operation for the script, and what asks the model for the same and checks."""
         kind = self.random.choice(["acquire"] * 5 + ["renew"] * 2 + ["release"] * 4
-                                  + ["resume", "inspect"])
+                                  + ["leave", "resume", "inspect"])
         return getattr(self, kind)(key, server)
 
     def acquire(self, key, server):
@@ -156,6 +157,17 @@ class Run:
             assert result == [self.model.release(key, server, ask, wants_queue, delay_ms)]
 
         return release(key, ask, wants_queue, delay_ms, is_shared), check
+
+    def leave(self, key, server):
+        ask = self.ask(server)
+        entry = self.model.lock(key).queue.get(server)
+        if entry and self.random.random() < 0.7:
+            ask = replace(ask, tenure=entry.tenure)
+
+        def check(result):
+            assert result == [self.model.leave(key, server, ask.tenure)]
+
+        return leave(key, ask), check
 
     def resume(self, key, server):
         ask = self.ask(server)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from batch import SHARED, Record, acquire, beside, inspect, read_record, release, renew, resume
+from batch import SHARED, Record, acquire, beside, inspect, leave, read_record, release, renew
+from batch import resume
 from model import EXCLUSIVE, FOR_EVER, NOBODY, Grant, Model
 
 PATH = pathlib.Path(__file__).parent / "vectors.json"
@@ -44,6 +45,7 @@ OPERATIONS = {
     "RELEASE": lambda: release(KEY, MINE),
     "RELEASE with a delay": lambda: release(KEY, MINE, delay_ms=DELAY_MS),
     "RELEASE SHARED": lambda: release(KEY, MINE, shared=True),
+    "LEAVE": lambda: leave(KEY, MINE),
     "RESUME": lambda: resume(KEY, TENURES["mine"], TOKENS["theirs"], TTL_MS),
     "INSPECT": lambda: inspect(KEY),
 }
@@ -242,6 +244,8 @@ def ask_model(model, verb):
                 "$now_ms" if grant.since_ms >= NOW_MS else grant.since_ms]
     if word == "RENEW":
         return [model.renew(KEY, LATER if rest == "with a higher fence" else MINE, TTL_MS)[0]]
+    if word == "LEAVE":
+        return [model.leave(KEY, SERVER, MINE.tenure)]
     if word == "RELEASE":
         ask = MINE if rest else replace(MINE, token=MINE.tenure)  # for it does not say its token
         return [model.release(KEY, SERVER, ask, False, DELAY_MS if rest == "with a delay" else 0)]

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from batch import CONTENDED, SHARED, Batches, Record, acquire, beside, inspect
-from batch import read_record, release, renew, resume, write_register
+from batch import leave, read_record, release, renew, resume, write_register
 from resp import RedisError
 
 SECOND_US = 1_000_000
@@ -141,6 +141,38 @@ def test_dead_servers_are_passed_over_and_a_grant_knows_who_still_waits(server_o
     assert ear.take() == [given, (first, holder(4).tenure + b"k")]  # who is first now is told
     assert server_of(C).one(release("k", holder(3))) == ["OK"]
     assert read_record(client("GET", "k")).tenure == holder(4).tenure
+    assert client("EXISTS", beside("queue", "k"), beside("entries", "k")) == 0
+
+
+def test_who_only_leaves_keeps_the_lock_and_what_waits_elsewhere(server_of, client, hear):
+    ear = hear(f"holdfast:server:{C}")
+    mine, waiter = holder(1), holder(3)
+    server_of(A).one(acquire("k", holder(2)))
+    server_of(A).one(queue_up("k", mine))
+    server_of(B).one(queue_up("k", mine))  # the same, asked for elsewhere
+    server_of(C).one(queue_up("k", waiter))
+    assert server_of(A).one(leave("k", mine)) == ["OK"]
+    assert client("ZRANGE", beside("queue", "k"), 0, -1) == [C.encode()]
+    assert ear.take() == [(f"holdfast:server:{C}", waiter.tenure + b"k")]
+    assert server_of(A).one(release("k", holder(2))) == ["OK"]
+    value = client("GET", "k")
+    assert read_record(value).tenure == waiter.tenure
+    assert server_of(C).one(leave("k", waiter)) == ["OK"]
+    assert client("GET", "k") == value
+    assert server_of(C).one(release("k", waiter)) == ["OK"]
+
+
+def test_the_first_to_leave_a_free_locks_queue_gives_it_on(server_of, client, hear):
+    ear = hear(f"holdfast:server:{C}")
+    server_of(A).one(acquire("k", holder(1)))
+    server_of(B).one(queue_up("k", holder(2)))
+    server_of(C).one(queue_up("k", holder(3)))
+    client("DEL", "k")
+    assert server_of(A).one(leave("k", holder(2))) == ["OK"]  # not this server's
+    assert client("ZCARD", beside("queue", "k")) == 2 and ear.take() == []
+    assert server_of(B).one(leave("k", holder(2))) == ["OK"]
+    assert read_record(client("GET", "k")).tenure == holder(3).tenure
+    assert ear.take()[-1] == (f"holdfast:server:{C}", holder(3).tenure + b"k")
     assert client("EXISTS", beside("queue", "k"), beside("entries", "k")) == 0
 
 

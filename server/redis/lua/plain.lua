@@ -36,7 +36,8 @@ for i = 2, #keys do
     elseif letter == 82 then
         if try('GETRANGE', key, '0', '17') == arguments[at + 1] and (verb == 'R'
             or (string.sub(verb, 3, 6) == '\0\0\0\0' and (string.byte(verb, 2) == 0
-                or queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0)))
+                or (string.byte(verb, 2) == 1
+                    and (queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0)))))
             and try('DEL', key) == 1 then
             reply[size + 1] = 'OK'
             size, at, is_done = size + 1, at + 2, true

@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
--- RELEASE: gives up a lock that is ours, and leaves its queue. The first who waits for it has it
--- then (queue.lua).
+-- RELEASE: gives up a lock that is ours, and leaves its queue; or only the latter. The first who
+-- waits for it has it then (queue.lua).
 --
 -- KEYS   the lock
--- ARGV   R and its options: none for an EXCLUSIVE lock without the others, or wants_queue (1 byte:
---        leave the queue), lock_delay_ms (4, big-endian: close the lock for so long instead of
---        freeing it), token (16); owner (version, tenure, flags 0: 18 bytes)
--- Reply  OK | NOT_HELD
+-- ARGV   R and its options: none for an EXCLUSIVE lock without the others, or leaves (1 byte: 1
+--        the queue, too, 2 the queue alone, and keeps the lock), lock_delay_ms (4, big-endian:
+--        close the lock for so long instead of freeing it), token (16); owner (version, tenure,
+--        flags 0: 18 bytes)
+-- Reply  OK | NOT_HELD; OK to who keeps the lock
 --
 -- Nothing that goes wrong in serving the queue changes the answer.
 --
@@ -34,6 +35,18 @@ if releases > 0 then
         return true
     end
 
+    local function served(key)
+        local is_done, is_given = pcall(make_more().serve, key)
+        return is_done and is_given
+    end
+
+    local function leave_only(key, tenure)
+        if make_more().leave(key, tenure) and served(key) then
+            changed(key)
+        end
+        return 'OK'
+    end
+
     release = function(key, at, options)
         local owner = arguments[at]
         local found = try('GETRANGE', key, '0', '17')
@@ -44,9 +57,12 @@ if releases > 0 then
             end
             return 'OK'
         end
-        local wants_queue, delay_ms, token = 0, 0, string.sub(owner, 2, 17)
+        local leaves, delay_ms, token = 0, 0, string.sub(owner, 2, 17)
         if options ~= '' then
-            wants_queue, delay_ms, token = struct.unpack('>BI4c16', options)
+            leaves, delay_ms, token = struct.unpack('>BI4c16', options)
+        end
+        if leaves == 2 then
+            return leave_only(key, string.sub(owner, 2, 17))
         end
         local is_ours, may_serve, kind = false, false, 'string'
         if type(found) == 'table' then
@@ -64,15 +80,11 @@ if releases > 0 then
                 call('DEL', key)
             end
         end
-        if wants_queue == 1 and queued_us > 0
+        if leaves == 1 and queued_us > 0
             and make_more().leave(key, string.sub(owner, 2, 17)) then
             may_serve = true
         end
-        local is_served = false
-        if may_serve then
-            local is_done, is_given = pcall(make_more().serve, key)
-            is_served = is_done and is_given
-        end
+        local is_served = may_serve and served(key)
         if is_ours and delay_ms > 0 and queued_us > 0 then
             make_more().tell_first(key)
         end

@@ -152,8 +152,10 @@ static void test_options(void **state)
     ops[6].wants_queue = true;
     add(fixture, STORE_RENEW, "h");
     ops[7].mode = STORE_ANY_MODE;
+    add(fixture, STORE_RELEASE, "i");
+    ops[8].keeps_lock = true;
     batch_encode(&fixture->batch, &fixture->call);
-    const size_t first = 15;
+    const size_t first = 16;
     ASSERT_BYTES(batch, first, "A\1\1\1\2\3\4\0\0\0\5\0\0\3\xe8");
     assert_text(batch, first + 2, TAIL "it");
     assert_text(batch, first + 3, "3500");
@@ -165,6 +167,7 @@ static void test_options(void **state)
     ASSERT_BYTES(batch, first + 16, "R\0\xff\xff\xff\xffkkkkkkkkkkkkkkkk");
     ASSERT_BYTES(batch, first + 18, "R\1\0\0\0\0kkkkkkkkkkkkkkkk");
     assert_text(batch, first + 20, "N");
+    ASSERT_BYTES(batch, first + 23, "R\2\0\0\0\0kkkkkkkkkkkkkkkk");
 }
 
 static void test_in_full(void **state)
