@@ -167,17 +167,21 @@ static void note_not_ours(struct operation *operation, int64_t now_us)
     operation->trace.may_be_queued = operation->trace.may_be_queued && has_strays;
 }
 
+/* Who leaves only the queue may have come back meanwhile, under the same tenure: whatever may take
+ * that entry away has to run before this is over. */
 static void note_unknown(struct operation *operation, const struct store_result *result)
 {
+    const int64_t runs_us = result->sent_us + STORE_LATE_US;
     operation->is_unsettled = true;
+    if (takes_hold(operation->op.verb) || operation->op.keeps_lock) {
+        operation->trace.strays_us = later(operation->trace.strays_us, runs_us);
+    }
     if (takes_hold(operation->op.verb)) {
-        const int64_t runs_us = result->sent_us + STORE_LATE_US;
         int64_t lapses_us = runs_us + life_us(&operation->op);
         if (queues(&operation->op)) {
             operation->trace.may_be_queued = true;
             lapses_us += queue_life_us(-1);
         }
-        operation->trace.strays_us = later(operation->trace.strays_us, runs_us);
         operation->trace.lapses_us = later(operation->trace.lapses_us, lapses_us);
     }
 }
@@ -317,7 +321,8 @@ bool operation_stop(struct operation *operation)
 bool operation_undo(struct operation *operation, int64_t now_us)
 {
     CHECK(!operation->is_running);
-    if (now_us >= operation->trace.lapses_us) {
+    if (now_us >= operation->trace.lapses_us ||
+        (operation->op.keeps_lock && !operation->trace.may_be_queued)) {
         return false;
     }
     operation->op.verb = STORE_RELEASE;

@@ -87,7 +87,8 @@ NODISCARD bool operation_stop(struct operation *operation);
 
 /* Makes sure that nothing which an idle ACQUIRE, RENEW, RESUME or RELEASE may have left stays in
  * force: releases at once, again when the last unanswered attempt must have run, and calls on_done
- * when that is settled. False: nothing is in force, nothing was started. */
+ * when that is settled; with op.keeps_lock a grant stays. False: nothing is in force that is to go,
+ * nothing was started. */
 NODISCARD bool operation_undo(struct operation *operation, int64_t now_us);
 
 /* The last moment at which what this operation sent may be in force; 0 when nothing is. Valid in

@@ -143,11 +143,9 @@ static void settle(struct tenure *tenure, int64_t now_us)
     if (!inquiry_stop(tenure)) {
         return; /* its answer brings us back here */
     }
-    if (tenure->leaves_grant) {
-        tenure_destroy(tenure); /* an entry in the queue, too: a retry elsewhere has the same id */
-        return;
-    }
-    fill(tenure, STORE_RELEASE)->lock_delay_ms = tenure->close_ms;
+    struct store_op *op = fill(tenure, STORE_RELEASE);
+    op->lock_delay_ms = tenure->close_ms;
+    op->keeps_lock = tenure->leaves_grant; /* a retry elsewhere has the same id */
     if (!operation_undo(&tenure->inquiry->operation, now_us)) {
         tenure_destroy(tenure);
     }
@@ -209,7 +207,8 @@ static void tell_leaving(struct lease *lease, bool is_gone, int64_t deadline_us,
 }
 
 /* The store keeps one entry a server. A late question of this tenure may have taken the place of
- * another of ours, and gone with it. */
+ * another of ours, and gone with it; or the entry was that of a retry here, which has the same id.
+ */
 static void restore_entry(struct tenure *tenure, int64_t now_us)
 {
     struct tenure *other = NULL;

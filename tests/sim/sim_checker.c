@@ -187,30 +187,6 @@ static void check_memory(struct world *world, const struct sidecar *sidecar)
     }
 }
 
-/* Whoever may retry it elsewhere under the same token must not find it released behind its back, so
- * its entry is left to lapse. */
-static bool is_left_for_retry(const struct world *world, const struct id128 *tenure)
-{
-    const struct client *client;
-    LIST_FOREACH (client, &world->gone, link) {
-        if (client->kind == CLIENT_DETACHED && id128_equal(&client->token, tenure)) {
-            return client->may_be_retried;
-        }
-    }
-    return false;
-}
-
-bool checker_has_leftover(struct world *world, size_t at)
-{
-    const struct redis_lock *lock = sim_redis_lock(&world->redis, at);
-    for (size_t i = 0; i < lock->entry_count; i++) {
-        if (is_left_for_retry(world, &lock->entries[i].tenure)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Nobody waits any more, so nobody stands in a queue, but for what a replica brought back. */
 static void check_queue(struct world *world, size_t at)
 {
@@ -218,7 +194,6 @@ static void check_queue(struct world *world, size_t at)
     for (size_t i = 0; i < lock->entry_count; i++) {
         const struct redis_entry *entry = &lock->entries[i];
         if (!entry->is_restored && !world->redis.has_jumped &&
-            !is_left_for_retry(world, &entry->tenure) &&
             world_find_sidecar(world, entry->server)->is_alive) {
             world_violation(world, "sidecar %u has left its entry in the queue of lock %zu",
                             entry->server, at);

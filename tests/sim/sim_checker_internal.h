@@ -13,10 +13,6 @@
 /* Whether an operator deleted this lock lately. */
 bool checker_is_excused(const struct world *world, size_t lock);
 
-/* Whether the queue has an entry that was left for a retry elsewhere. Nobody answers for it, so it
- * may keep those behind it from hearing that the lock is free, until their timers fire. */
-bool checker_has_leftover(struct world *world, size_t lock);
-
 /* Granted when no fault was at work any more. */
 bool checker_is_undisturbed(const struct client *client);
 

@@ -201,8 +201,7 @@ void checker_patrol(struct world *world)
         }
         check_patience(world, client);
         const int64_t idle_us = since_us[client->lock];
-        const bool is_excused =
-            checker_is_excused(world, client->lock) || checker_has_leftover(world, client->lock);
+        const bool is_excused = checker_is_excused(world, client->lock);
         if (is_calm && !is_excused && idle_us < world->now_us - IDLE_US &&
             client->asked_us < world->now_us - IDLE_US) {
             world_violation(world, "client %u waits for lock %zu, which is free", client->number,

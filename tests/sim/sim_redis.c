@@ -190,6 +190,14 @@ static void renew(struct sim_redis *redis, const struct redis_request *request,
     reserve(redis, request, hold, result);
 }
 
+static void leave(struct sim_redis *redis, const struct redis_request *request,
+                  struct store_result *result)
+{
+    redis_dequeue(sim_redis_lock(redis, request->lock), request->server, &request->tenure);
+    redis_serve(redis, request->lock, NULL);
+    result->code = STORE_OK;
+}
+
 static void release(struct sim_redis *redis, const struct redis_request *request,
                     struct store_result *result)
 {
@@ -250,7 +258,11 @@ static void run(struct sim_redis *redis, const struct redis_request *request,
         renew(redis, request, result);
         break;
     case STORE_RELEASE:
-        release(redis, request, result);
+        if (request->keeps_lock) {
+            leave(redis, request, result);
+        } else {
+            release(redis, request, result);
+        }
         break;
     case STORE_RESUME:
         resume(redis, request, result);

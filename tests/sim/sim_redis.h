@@ -106,6 +106,7 @@ struct redis_request {
     uint32_t fence_block;
     uint32_t limit;
     bool wants_queue;
+    bool keeps_lock;
     int64_t since_ms;
     int64_t ttl_ms;
     int64_t lock_delay_ms;

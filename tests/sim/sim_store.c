@@ -225,6 +225,7 @@ static void add_item(struct command *command, struct store_op *op)
                 .fence_block = op->fence_block,
                 .limit = op->limit,
                 .wants_queue = op->wants_queue && !(wants_queue && !sidecar->hints.is_subscribed),
+                .keeps_lock = op->keeps_lock,
                 .since_ms = op->since_ms,
                 .ttl_ms = op->ttl_ms,
                 .lock_delay_ms = op->lock_delay_ms,

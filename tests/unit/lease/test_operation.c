@@ -424,6 +424,27 @@ static void test_undo_comes_back_for_strays(void **state)
     assert_int_equal(operation_lapses_us(&probe.operation), 0);
 }
 
+static void test_undo_that_keeps_a_grant_only_leaves_the_queue(void **state)
+{
+    struct probe probe;
+    init(&probe, state);
+    probe.operation.op.keeps_lock = true;
+    start(&probe, STORE_ACQUIRE, 0);
+    answer(&probe, STORE_OK);
+    assert_ended(&probe, STORE_OK);
+    assert_false(operation_undo(&probe.operation, probe.fixture->now_us));
+    probe.done = 0;
+    probe.operation.op.wants_queue = true;
+    start(&probe, STORE_ACQUIRE, 0);
+    answer(&probe, STORE_QUEUED);
+    probe.done = 0;
+    assert_true(operation_undo(&probe.operation, probe.fixture->now_us));
+    assert_true(fixture_only_op(probe.fixture)->wants_queue);
+    answer(&probe, STORE_OK);
+    assert_ended(&probe, STORE_OK);
+    assert_false(operation_undo(&probe.operation, probe.fixture->now_us));
+}
+
 static void test_undo_ends_when_all_must_have_lapsed(void **state)
 {
     struct probe probe;
@@ -469,6 +490,7 @@ int main(void)
         TEST(test_stop_lets_what_is_sent_answer_once),
         TEST(test_undo_releases_what_was_granted),
         TEST(test_undo_comes_back_for_strays),
+        TEST(test_undo_that_keeps_a_grant_only_leaves_the_queue),
         TEST(test_undo_ends_when_all_must_have_lapsed),
 #undef TEST
     };

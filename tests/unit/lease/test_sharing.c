@@ -401,6 +401,77 @@ static void test_a_detached_waiter_leaves_the_queue(void **state)
     assert_forgotten(fixture);
 }
 
+static void assert_leaves(const struct store_op *op, const struct id128 *token)
+{
+    assert_int_equal(op->verb, STORE_RELEASE);
+    assert_true(op->keeps_lock);
+    assert_true(op->wants_queue);
+    assert_true(id128_equal(&op->tenure, token));
+}
+
+static void test_a_detached_waiter_leaves_the_queue_but_not_what_a_retry_may_have(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct id128 token = id128_random();
+    struct lease *lease = ask_detached(fixture, &token);
+    fixture_answer_with(fixture, fixture_only_op(fixture), queued, 0);
+    lease_revoke(lease, fixture->now_us);
+    assert_leaves(fixture_only_op(fixture), &token);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    fixture_turn(fixture);
+    assert_forgotten(fixture);
+}
+
+static void test_a_wait_that_is_over_leaves_the_queue_until_that_is_settled(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct id128 token = id128_random();
+    struct lease_ask ask = fixture_ask();
+    ask.is_detached = true;
+    ask.token = &token;
+    ask.may_be_retried = true;
+    ask.wait_until_us = fixture->now_us + CLOCK_US_PER_MS;
+    (void)fixture_ask_for(fixture, &ask, &fixture->recorder);
+    fixture_send(fixture_only_op(fixture));
+    fixture_pass(fixture, CLOCK_US_PER_MS);
+    assert_int_equal(fixture_heard(fixture, 1)->event, LEASE_EVENT_REFUSED);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_UNKNOWN, 0);
+    assert_leaves(fixture_only_op(fixture), &token);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_UNKNOWN, 0);
+    assert_leaves(fixture_only_op(fixture), &token);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    assert_int_equal(fixture_op_count(fixture), 0);
+    fixture_pass(fixture, STORE_LATE_US); /* what was not answered has run, or never will */
+    assert_leaves(fixture_only_op(fixture), &token);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    fixture_turn(fixture);
+    assert_forgotten(fixture);
+}
+
+static void test_a_retry_here_stands_in_the_queue_again(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct id128 token = id128_random();
+    struct store_result behind = queued;
+    behind.holder.remaining_us = 60 * S;
+    struct lease *first = ask_detached(fixture, &token);
+    fixture_answer_with(fixture, fixture_only_op(fixture), behind, 0);
+    lease_revoke(first, fixture->now_us);
+    struct store_op *leave = fixture_only_op(fixture);
+    fixture_send(leave);
+    (void)ask_detached(fixture, &token);
+    fixture_answer_with(fixture, fixture_op(fixture, STORE_ACQUIRE), behind, 0);
+    fixture_answer(fixture, leave, STORE_UNKNOWN, 0); /* perhaps it runs only now */
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    fixture_pass(fixture, STORE_LATE_US);
+    assert_leaves(fixture_only_op(fixture), &token);
+    fixture_answer(fixture, fixture_only_op(fixture), STORE_OK, 0);
+    fixture_answer(fixture, fixture_op(fixture, STORE_ACQUIRE), STORE_OK, 0);
+    assert_int_equal(fixture->recorder.reports[fixture->recorder.count - 1].event,
+                     LEASE_EVENT_GRANTED);
+    assert_forgotten(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +492,9 @@ int main(void)
         TEST(test_a_detached_lease_leaves_nothing_here),
         TEST(test_an_abandoned_detached_grant_stays_only_if_it_may_be_retried),
         TEST(test_a_detached_waiter_leaves_the_queue),
+        TEST(test_a_detached_waiter_leaves_the_queue_but_not_what_a_retry_may_have),
+        TEST(test_a_wait_that_is_over_leaves_the_queue_until_that_is_settled),
+        TEST(test_a_retry_here_stands_in_the_queue_again),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
