@@ -134,7 +134,7 @@ const struct option app_options_table[] = {
      .help = "Unsent bytes per connection; a client that reads more slowly is disconnected."},
     {.name = "max-redis-operations", .kind = OPTION_INTEGER, AT(max_redis_operations),
      .argument = "N", .default_text = "1000000", .min = 1, .max = 100000000,
-     .help = "Lease operations waiting for Redis at a time; more are answered "
+     .help = "Acquires, resumes and inspections waiting for Redis at a time; more are answered "
              "RESOURCE_EXHAUSTED."},
 
     {.name = "keepalive", .kind = OPTION_DURATION, AT(keepalive_ms), .argument = "DURATION",

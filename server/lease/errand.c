@@ -99,9 +99,9 @@ struct errand *errand_start(struct keeper *keeper, const struct errand_ask *ask,
     errand->user = user;
     errand->operation.deadline_us = ask->deadline_us;
     const bool is_own = ask->verb == STORE_INSPECT;
-    if (!is_own && ask->deadline_us > now_us + OPERATION_PATIENCE_US) {
+    if (!is_own && ask->deadline_us > now_us + STORE_PATIENCE_US) {
         /* Unlike a lease's own, an errand is answered soon when the store is away. */
-        errand->operation.deadline_us = now_us + OPERATION_PATIENCE_US;
+        errand->operation.deadline_us = now_us + STORE_PATIENCE_US;
     }
     operation_start(&errand->operation, is_own ? 0 : others_lapse_us(now_us), now_us);
     return errand;

@@ -93,20 +93,16 @@ static void finish_lapsed(struct operation *operation, int64_t now_us)
     finish(operation, &result, now_us);
 }
 
-static int64_t give_up_us(const struct operation *operation, int64_t now_us)
+/* Whether it goes on past its deadline, for something may be in force. */
+static bool must_settle(const struct operation *operation)
 {
-    if (operation->is_unsettled || operation->is_undoing) {
-        return CLOCK_NEVER;
-    }
-    if (is_patient(&operation->op)) {
-        return operation->deadline_us;
-    }
-    return earlier(operation->deadline_us, now_us + OPERATION_PATIENCE_US);
+    return operation->is_unsettled || operation->is_undoing;
 }
 
 static void submit(struct operation *operation, int64_t now_us)
 {
-    operation->op.give_up_us = give_up_us(operation, now_us);
+    operation->op.give_up_us = must_settle(operation) ? CLOCK_NEVER : operation->deadline_us;
+    operation->op.is_impatient = !must_settle(operation) && !is_patient(&operation->op);
     if (operation->op.verb == STORE_RELEASE) {
         operation->op.wants_queue = operation->trace.may_be_queued;
     }
@@ -122,7 +118,7 @@ static bool has_ended(struct operation *operation, const char *detail, int64_t n
         finish_lapsed(operation, now_us);
         return true;
     }
-    if (!operation->is_unsettled && !operation->is_undoing && now_us >= operation->deadline_us) {
+    if (!must_settle(operation) && now_us >= operation->deadline_us) {
         finish_unavailable(operation, detail, now_us);
         return true;
     }
@@ -143,7 +139,7 @@ static void ask_again(struct operation *operation, int64_t at_us, const char *de
     if (ends_by_lapse(operation)) {
         at_us = earlier(at_us, operation->trace.lapses_us);
     }
-    if (!operation->is_unsettled && !operation->is_undoing) {
+    if (!must_settle(operation)) {
         at_us = earlier(at_us, operation->deadline_us);
     }
     wheel_set(operation->wheel, &operation->retry, at_us);

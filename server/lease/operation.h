@@ -13,6 +13,9 @@
  *   UNAVAILABLE                     RENEW, RELEASE, an ACQUIRE that queues, or an unsettled
  *                                   operation: asked again after OPERATION_RETRY_US; else passed on
  *
+ * An ACQUIRE that does not queue, a RESUME and an INSPECT wait for STORE_PATIENCE_US for a store
+ * that answers nothing, then end with UNAVAILABLE.
+ *
  * An operation is unsettled once an answer of it was UNKNOWN. One that is not ends with UNAVAILABLE
  * once deadline_us has passed. An unsettled one, and any RELEASE, ends when the last thing sent
  * must have lapsed: RELEASE with NOT_HELD, the others with UNAVAILABLE. An unsettled RELEASE that
@@ -31,10 +34,6 @@
 
 #define OPERATION_RETRY_US     ((int64_t)50000)   /* or a hundredth of the ttl, */
 #define OPERATION_RETRY_MAX_US ((int64_t)1000000) /* up to this */
-
-/* How long an ACQUIRE that does not queue, a RESUME or an INSPECT waits for a store that is away
- * before it ends with UNAVAILABLE. */
-#define OPERATION_PATIENCE_US ((int64_t)1000000)
 
 struct operation;
 

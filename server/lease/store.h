@@ -28,6 +28,10 @@ struct store_op;
  * than its ack timeout, about 1 s; its estimate of that time may be off by as much again. */
 #define STORE_LATE_US ((int64_t)3000000)
 
+/* For how long an impatient operation waits for a store that answers nothing. One that answers, but
+ * has much to do, is waited for. */
+#define STORE_PATIENCE_US ((int64_t)1000000)
+
 /* For how long the store gives a lock to who waited for it, who must confirm it by then. */
 #define STORE_GRANT_MS ((int64_t)1000)
 
@@ -130,6 +134,8 @@ struct store_op {
     uint32_t lock_delay_ms; /* the key outlives the ttl by this much; RELEASE: close the lock for
                                so long instead of freeing it */
     int64_t give_up_us;     /* not sent by then: answered STORE_UNAVAILABLE; CLOCK_NEVER to wait */
+    bool is_impatient;      /* likewise once it has waited for STORE_PATIENCE_US and the store has
+                               answered nothing for so long */
     store_done_fn *on_done;
 };
 

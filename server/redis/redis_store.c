@@ -34,8 +34,10 @@
 /* How often Redis is asked at least to go on telling of watched locks. */
 #define WATCH_REFRESH_US (3 * CLOCK_US_PER_S)
 
-/* In op->queued_us: no longer waits to be sent, but to be told so. */
+/* In op->queued_us: no longer waits to be sent, but to be told that it waited too long, or that too
+ * many wait. */
 #define GIVEN_UP CLOCK_NEVER
+#define REFUSED  (CLOCK_NEVER - 1)
 
 enum flight_state {
     FLIGHT_IDLE,
@@ -67,9 +69,11 @@ struct redis_store {
     struct link *link;
     struct script script;
     struct store_op_list queues[QUEUES];
-    size_t impatient[QUEUES];      /* how many have a give_up_us */
+    size_t impatient[QUEUES];      /* how many may give up */
     struct store_op_list given_up; /* to be answered UNAVAILABLE */
     int64_t operations;            /* submitted and not answered */
+    int64_t refusable;             /* of these, in QUEUE_OTHER */
+    int64_t heard_us;              /* when a batch was last answered */
     int64_t ack_timeout_us;
     struct flight flights[FLIGHTS_MAX];
     struct batch_answer answer; /* scratch */
@@ -107,15 +111,29 @@ static enum queue queue_of(enum store_verb verb)
     return QUEUE_OTHER;
 }
 
-static void count_operations(struct redis_store *store, int64_t change)
+static void count_operation(struct redis_store *store, const struct store_op *op, int64_t change)
 {
     store->operations += change;
+    store->refusable += queue_of(op->verb) == QUEUE_OTHER ? change : 0;
     store->metrics->redis_operations_now = (uint64_t)store->operations;
+}
+
+static bool may_give_up(const struct store_op *op)
+{
+    return op->is_impatient || op->give_up_us != CLOCK_NEVER;
+}
+
+/* When an operation that waits has waited for too long, as things stand. */
+static int64_t gives_up_us(const struct redis_store *store, const struct store_op *op)
+{
+    const int64_t heard_us = op->queued_us > store->heard_us ? op->queued_us : store->heard_us;
+    const bool is_sooner = op->is_impatient && op->give_up_us > heard_us + STORE_PATIENCE_US;
+    return is_sooner ? heard_us + STORE_PATIENCE_US : op->give_up_us;
 }
 
 static void watch_give_up(struct redis_store *store, const struct store_op *op)
 {
-    int64_t due_us = op->give_up_us;
+    int64_t due_us = gives_up_us(store, op);
     if (due_us < store->give_up_from_us) {
         due_us = store->give_up_from_us;
     }
@@ -133,7 +151,7 @@ static void enqueue(struct redis_store *store, struct store_op *op, bool is_in_f
     } else {
         TAILQ_INSERT_TAIL(&store->queues[queue], op, link);
     }
-    if (op->give_up_us != CLOCK_NEVER) {
+    if (may_give_up(op)) {
         store->impatient[queue]++;
         watch_give_up(store, op);
     }
@@ -143,7 +161,7 @@ static void dequeue(struct redis_store *store, struct store_op *op)
 {
     enum queue queue = queue_of(op->verb);
     TAILQ_REMOVE(&store->queues[queue], op, link);
-    if (op->give_up_us != CLOCK_NEVER) {
+    if (may_give_up(op)) {
         store->impatient[queue]--;
     }
 }
@@ -153,7 +171,7 @@ static void answer(struct redis_store *store, struct store_op *op,
                    const struct store_result *result, int64_t now_us)
 {
     op->state = STORE_OP_IDLE;
-    count_operations(store, -1);
+    count_operation(store, op, -1);
     op->on_done(op, result, now_us);
 }
 
@@ -163,13 +181,18 @@ static void requeue(struct redis_store *store, struct store_op *op)
     enqueue(store, op, true);
 }
 
-/* What waits is to be told that it waited too long. */
+/* What does not wait to be sent is to be told why: GIVEN_UP or REFUSED. */
+static void dismiss(struct redis_store *store, struct store_op *op, int64_t why)
+{
+    op->queued_us = why;
+    TAILQ_INSERT_TAIL(&store->given_up, op, link);
+    loop_post(store->loop, LOOP_WORK, &store->settle);
+}
+
 static void give_up(struct redis_store *store, struct store_op *op)
 {
     dequeue(store, op);
-    op->queued_us = GIVEN_UP;
-    TAILQ_INSERT_TAIL(&store->given_up, op, link);
-    loop_post(store->loop, LOOP_WORK, &store->settle);
+    dismiss(store, op, GIVEN_UP);
 }
 
 static void requeue_flight(struct redis_store *store, struct flight *flight)
@@ -356,6 +379,7 @@ static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
         link_fail(store->link, problem);
         return;
     }
+    store->heard_us = now_us;
     link_confirm(store->link);
 }
 
@@ -366,7 +390,7 @@ static void fill(struct redis_store *store, struct batch *batch, int64_t now_us)
         struct store_op *op = TAILQ_FIRST(&store->queues[queue]);
         while (op != NULL && batch->count < BATCH_OPERATIONS_MAX) {
             struct store_op *next = TAILQ_NEXT(op, link);
-            if (op->give_up_us > now_us) {
+            if (gives_up_us(store, op) > now_us) {
                 dequeue(store, op);
                 op->state = STORE_OP_SENT;
                 batch_add(batch, op);
@@ -473,11 +497,12 @@ static void give_up_late(struct redis_store *store, int64_t now_us)
         struct store_op *op = TAILQ_FIRST(&store->queues[queue]);
         while (op != NULL && store->impatient[queue] > 0) {
             struct store_op *next = TAILQ_NEXT(op, link);
+            const int64_t due_us = gives_up_us(store, op);
             walked++;
-            if (op->give_up_us <= now_us) {
+            if (due_us <= now_us) {
                 give_up(store, op);
-            } else if (op->give_up_us < next_us) {
-                next_us = op->give_up_us;
+            } else if (due_us < next_us) {
+                next_us = due_us;
             }
             op = next;
         }
@@ -487,6 +512,20 @@ static void give_up_late(struct redis_store *store, int64_t now_us)
         next_us = store->give_up_from_us;
     }
     wheel_set(loop_wheel(store->loop), &store->give_up, next_us);
+}
+
+static const char *why_given_up(const struct redis_store *store, const struct store_op *op,
+                                int64_t now_us)
+{
+    if (op->queued_us == REFUSED) {
+        return "max-redis-operations: too many lease operations wait for Redis; try again later or "
+               "raise it";
+    }
+    if (!link_is_up(store->link)) {
+        return link_problem(store->link);
+    }
+    return op->give_up_us <= now_us ? "too many lease operations wait for Redis"
+                                    : "Redis answers nothing";
 }
 
 static void answer_given_up(struct redis_store *store, int64_t now_us)
@@ -500,16 +539,11 @@ static void answer_given_up(struct redis_store *store, int64_t now_us)
     while (count > 0 && !TAILQ_EMPTY(&store->given_up)) {
         count--;
         op = TAILQ_FIRST(&store->given_up);
-        bool is_late = op->give_up_us <= now_us;
-        struct store_result result = {.code = STORE_UNAVAILABLE};
-        result.detail = "too many lease operations wait for Redis";
-        if (!is_late) {
-            result.is_limit = true;
-            result.detail = "max-redis-operations: too many lease operations wait for Redis; try "
-                            "again later or raise it";
-        } else if (!link_is_up(store->link)) {
-            result.detail = link_problem(store->link);
-        }
+        const struct store_result result = {
+            .code = STORE_UNAVAILABLE,
+            .is_limit = op->queued_us == REFUSED,
+            .detail = why_given_up(store, op, now_us),
+        };
         TAILQ_REMOVE(&store->given_up, op, link);
         answer(store, op, &result, now_us);
     }
@@ -592,13 +626,10 @@ static void submit(struct store *port, struct store_op *op, int64_t now_us)
 {
     struct redis_store *store = store_of(port);
     CHECK(op->state == STORE_OP_IDLE);
-    enum queue queue = queue_of(op->verb);
-    count_operations(store, 1);
-    if (queue == QUEUE_OTHER && store->operations > store->config.operations_max) {
+    count_operation(store, op, 1);
+    if (queue_of(op->verb) == QUEUE_OTHER && store->refusable > store->config.operations_max) {
         op->state = STORE_OP_QUEUED;
-        op->queued_us = GIVEN_UP;
-        TAILQ_INSERT_TAIL(&store->given_up, op, link);
-        loop_post(store->loop, LOOP_WORK, &store->settle);
+        dismiss(store, op, REFUSED);
         return;
     }
     op->queued_us = now_us;
@@ -613,13 +644,13 @@ static bool withdraw(struct store *port, struct store_op *op)
     if (op->state == STORE_OP_SENT) {
         return false;
     }
-    if (op->queued_us == GIVEN_UP) {
+    if (op->queued_us >= REFUSED) {
         TAILQ_REMOVE(&store->given_up, op, link);
     } else {
         dequeue(store, op);
     }
     op->state = STORE_OP_IDLE;
-    count_operations(store, -1);
+    count_operation(store, op, -1);
     return true;
 }
 

@@ -3,7 +3,8 @@
  * The store port on Redis: group commit of lease operations. Operations queue up, renewals and
  * releases in front; at most two batches are in flight, what arrives meanwhile forms the next, so
  * batches grow exactly when load does and a lone request waits for nobody. While the connection is
- * down operations wait; those past their give_up_us are answered UNAVAILABLE.
+ * down operations wait; those past their give_up_us, and the impatient once no batch has been
+ * answered for STORE_PATIENCE_US, are answered UNAVAILABLE.
  *
  * A second connection brings hints: locks given to us, and changes of watched ones (redis/hints.h).
  */
@@ -31,8 +32,8 @@ struct redis_store_config {
     int64_t ack_timeout_ms;
     int64_t backoff_max_ms;     /* the longest pause between two attempts to connect */
     int64_t recovery_window_ms; /* how long grants wait after Redis forgot (failover-grace) */
-    /* Waiting or in flight. Beyond it ACQUIRE, RESUME and INSPECT are answered UNAVAILABLE; RENEW
-     * and RELEASE, of which there are no more than leases, are always taken. */
+    /* ACQUIRE, RESUME and INSPECT that wait or are in flight; more are answered UNAVAILABLE. RENEW
+     * and RELEASE, of which there are no more than leases, do not count and are always taken. */
     int64_t operations_max;
     bool requires_noeviction; /* refuse a Redis whose maxmemory-policy may evict locks */
     /* Called from a turn when redis_store_is_up has changed; it is false at first. May be NULL. */

@@ -147,6 +147,7 @@ static void on_reply(struct world *world, void *user, uint64_t number)
     } else if (age_us > REDIS_ACK_US && !believes_anything) {
         sim_store_cut(store);
     } else {
+        store->heard_us = sidecar_now_us(sidecar);
         take_window(store, command);
         answer_all(command, false);
     }
@@ -338,22 +339,30 @@ static void unwatch(struct store *port, const char *key, size_t key_length)
     hints_unwatch(&store->sidecar->hints, lock_of(key, key_length));
 }
 
-static struct store_op *find_overdue(const struct store_op_list *list, int64_t now_us)
+static int64_t gives_up_us(const struct sim_store *store, const struct store_op *op)
+{
+    const int64_t heard_us = op->queued_us > store->heard_us ? op->queued_us : store->heard_us;
+    const bool is_sooner = op->is_impatient && op->give_up_us > heard_us + STORE_PATIENCE_US;
+    return is_sooner ? heard_us + STORE_PATIENCE_US : op->give_up_us;
+}
+
+static struct store_op *find_overdue(const struct sim_store *store,
+                                     const struct store_op_list *list, int64_t now_us)
 {
     struct store_op *op;
     TAILQ_FOREACH (op, list, link) {
-        if (op->give_up_us <= now_us) {
+        if (gives_up_us(store, op) <= now_us) {
             return op;
         }
     }
     return NULL;
 }
 
-static void give_up(struct store_op_list *list, int64_t now_us)
+static void give_up(struct sim_store *store, struct store_op_list *list, int64_t now_us)
 {
     static const struct store_result away = {.code = STORE_UNAVAILABLE, .detail = "away"};
-    for (struct store_op *op = find_overdue(list, now_us); op != NULL;
-         op = find_overdue(list, now_us)) {
+    for (struct store_op *op = find_overdue(store, list, now_us); op != NULL;
+         op = find_overdue(store, list, now_us)) {
         TAILQ_REMOVE(list, op, link);
         answer(op, &away, now_us);
     }
@@ -370,12 +379,13 @@ static const struct command *first_awaited(const struct sim_store *store)
     return NULL;
 }
 
-static int64_t next_give_up_us(const struct store_op_list *list)
+static int64_t next_give_up_us(const struct sim_store *store, const struct store_op_list *list)
 {
     int64_t next_us = CLOCK_NEVER;
     const struct store_op *op;
     TAILQ_FOREACH (op, list, link) {
-        next_us = op->give_up_us < next_us ? op->give_up_us : next_us;
+        const int64_t due_us = gives_up_us(store, op);
+        next_us = due_us < next_us ? due_us : next_us;
     }
     return next_us;
 }
@@ -458,8 +468,8 @@ void sim_store_tick(struct sim_store *store, int64_t now_us)
         sim_store_cut(store);
     }
     answer_believed(store, now_us);
-    give_up(&store->urgent, now_us);
-    give_up(&store->patient, now_us);
+    give_up(store, &store->urgent, now_us);
+    give_up(store, &store->patient, now_us);
     if (now_us >= store->look_us) {
         store->look_us = now_us + LOOK_US;
         store->is_look_due = store->port.listener->has_leases(store->port.listener);
@@ -477,8 +487,8 @@ void sim_store_flush(struct sim_store *store, int64_t now_us)
 
 int64_t sim_store_next_us(const struct sim_store *store)
 {
-    const int64_t urgent_us = next_give_up_us(&store->urgent);
-    int64_t next_us = next_give_up_us(&store->patient);
+    const int64_t urgent_us = next_give_up_us(store, &store->urgent);
+    int64_t next_us = next_give_up_us(store, &store->patient);
     next_us = urgent_us < next_us ? urgent_us : next_us;
     if (world_of(store)->forgets && !world_of(store)->is_calm) {
         next_us = store->look_us < next_us ? store->look_us : next_us;

@@ -30,6 +30,7 @@ struct sim_store {
     int64_t forward_us;            /* when the last command sent arrives: the order is kept */
     int64_t backward_us;           /* likewise for answers */
     int64_t window_end_us;         /* of the recovery window that the listener knows of */
+    int64_t heard_us;              /* when a command was last answered */
     int64_t look_us;               /* when to look next whether Redis has forgotten */
     bool is_look_due;
     bool is_up;

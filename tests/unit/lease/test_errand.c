@@ -92,8 +92,8 @@ static void test_a_store_that_is_away_is_told_soon(void **state)
         struct caller caller;
         start(&caller, state, verbs[i]);
         assert_int_equal(fixture_only_op(caller.fixture)->give_up_us,
-                         caller.fixture->now_us + OPERATION_PATIENCE_US);
-        fixture_pass(caller.fixture, OPERATION_PATIENCE_US);
+                         caller.fixture->now_us + STORE_PATIENCE_US);
+        fixture_pass(caller.fixture, STORE_PATIENCE_US);
         answer(&caller, STORE_UNAVAILABLE);
         assert_told(&caller, STORE_UNAVAILABLE);
         assert_gone(&caller);

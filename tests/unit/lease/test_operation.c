@@ -194,12 +194,25 @@ static void test_a_try_gives_up_on_a_store_that_is_away(void **state)
     init(&probe, state);
     const int64_t now_us = probe.fixture->now_us;
     start(&probe, STORE_ACQUIRE, 0);
-    assert_int_equal(probe.operation.op.give_up_us, now_us + OPERATION_PATIENCE_US);
+    assert_int_equal(probe.operation.op.give_up_us, CLOCK_NEVER);
+    assert_true(probe.operation.op.is_impatient);
     answer(&probe, STORE_OK);
     init(&probe, state);
     probe.operation.deadline_us = now_us + 5 * MS;
     start(&probe, STORE_INSPECT, 0);
     assert_int_equal(probe.operation.op.give_up_us, now_us + 5 * MS);
+    assert_true(probe.operation.op.is_impatient);
+    answer(&probe, STORE_OK);
+}
+
+static void test_who_queues_waits_for_the_store(void **state)
+{
+    struct probe probe;
+    init(&probe, state);
+    probe.operation.op.wants_queue = true;
+    start(&probe, STORE_ACQUIRE, 0);
+    assert_int_equal(probe.operation.op.give_up_us, CLOCK_NEVER);
+    assert_false(probe.operation.op.is_impatient);
     answer(&probe, STORE_OK);
 }
 
@@ -209,9 +222,11 @@ static void test_renewals_and_releases_wait_for_the_store(void **state)
     init(&probe, state);
     start(&probe, STORE_RENEW, 0);
     assert_int_equal(probe.operation.op.give_up_us, CLOCK_NEVER);
+    assert_false(probe.operation.op.is_impatient);
     answer(&probe, STORE_OK);
     start(&probe, STORE_RELEASE, 0);
     assert_int_equal(probe.operation.op.give_up_us, CLOCK_NEVER);
+    assert_false(probe.operation.op.is_impatient);
     answer(&probe, STORE_OK);
 }
 
@@ -226,6 +241,7 @@ static void test_an_unknown_acquire_is_settled_by_asking_again(void **state)
     fixture_answer(probe.fixture, fixture_only_op(probe.fixture), STORE_UNKNOWN, 20 * MS);
     assert_asked_again(&probe, 2); /* past its deadline, for it may be in force */
     assert_int_equal(probe.operation.op.give_up_us, CLOCK_NEVER);
+    assert_false(probe.operation.op.is_impatient);
     assert_int_equal(operation_lapses_us(&probe.operation), sent_us + STORE_LATE_US + LIFE_US);
     answer(&probe, STORE_UNAVAILABLE); /* the second was not done, but the first? */
     assert_int_equal(probe.done, 0);
@@ -474,6 +490,7 @@ int main(void)
         TEST(test_unavailable_is_passed_on_when_nothing_can_be_in_force),
         TEST(test_unavailable_renewals_and_releases_are_asked_again_later),
         TEST(test_a_try_gives_up_on_a_store_that_is_away),
+        TEST(test_who_queues_waits_for_the_store),
         TEST(test_renewals_and_releases_wait_for_the_store),
         TEST(test_an_unknown_acquire_is_settled_by_asking_again),
         TEST(test_an_unknown_acquire_ends_when_it_must_have_lapsed),

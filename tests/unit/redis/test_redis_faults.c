@@ -386,6 +386,25 @@ static void test_giving_up_while_down(void **state)
     assert_int_equal(redis_fixture_integer(&fixture->redis, "DBSIZE"), 0);
 }
 
+static void test_the_impatient_give_up_on_a_redis_that_is_down(void **state)
+{
+    struct fixture *fixture = *state;
+    redis_fixture_kill(&fixture->redis);
+    store_fixture_wait(&fixture->store, !redis_store_is_up(fixture->store.store));
+    struct asked *impatient = ask_own_key(fixture, 0, STORE_ACQUIRE);
+    struct asked *patient = ask_own_key(fixture, 1, STORE_ACQUIRE);
+    impatient->op.is_impatient = true;
+    asked_submit(impatient);
+    asked_submit(patient);
+    const int64_t queued_us = impatient->op.queued_us;
+    store_fixture_wait(&fixture->store, impatient->answers == 1);
+    assert_int_equal(impatient->result.code, STORE_UNAVAILABLE);
+    assert_false(impatient->result.is_limit);
+    assert_true(impatient->answered_us >= queued_us + STORE_PATIENCE_US);
+    assert_true(store_withdraw(fixture->store.port, &patient->op));
+    assert_int_equal(patient->answers, 0);
+}
+
 /* Takes the next connection and ends it at once. */
 static void turn_away(struct fixture *fixture, int listener)
 {
@@ -478,6 +497,7 @@ int main(void)
         FAULT_TEST(test_renewals_go_first_when_it_is_back),
         FAULT_TEST(test_flushall_is_noticed),
         FAULT_TEST(test_giving_up_while_down),
+        FAULT_TEST(test_the_impatient_give_up_on_a_redis_that_is_down),
         cmocka_unit_test(test_retry_now),
         FAULT_TEST(test_out_of_memory),
         FAULT_TEST(test_a_register_that_is_not_ours),

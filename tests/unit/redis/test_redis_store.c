@@ -246,6 +246,44 @@ static void test_limit_of_operations(void **state)
     free_fixture(fixture);
 }
 
+static void test_the_limit_counts_what_it_refuses(void **state)
+{
+    (void)state;
+    struct fixture *fixture = new_fixture(NULL);
+    struct redis_store_config config = store_fixture_config();
+    config.operations_max = 2;
+    open_store(fixture, config);
+    for (size_t i = 0; i < 10; i++) {
+        asked_submit(ask_own_key(fixture, i, i % 2 == 0 ? STORE_RENEW : STORE_RELEASE));
+    }
+    asked_submit(ask_own_key(fixture, 10, STORE_ACQUIRE));
+    asked_submit(ask_own_key(fixture, 11, STORE_INSPECT));
+    asked_submit(ask_own_key(fixture, 12, STORE_ACQUIRE));
+    assert_int_equal(fixture->store.metrics.redis_operations_now, 13);
+    store_fixture_wait(&fixture->store, fixture->store.answered == 13);
+    assert_int_equal(fixture->asked[10].result.code, STORE_OK);
+    assert_int_equal(fixture->asked[11].result.code, STORE_OK);
+    assert_int_equal(fixture->asked[12].result.code, STORE_UNAVAILABLE);
+    assert_true(fixture->asked[12].result.is_limit);
+    assert_int_equal(asked_run(&fixture->asked[12]), STORE_OK);
+    assert_int_equal(fixture->store.metrics.redis_operations_now, 0);
+    store_fixture_release(&fixture->store);
+    free_fixture(fixture);
+}
+
+/* However long it has waited: what answers others will come to it. */
+static void test_the_impatient_wait_for_a_redis_that_answers(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(asked_run(ask(fixture, 0, STORE_ACQUIRE, "a", 1)), STORE_OK);
+    const int64_t long_ago_us = loop_now_us(fixture->store.loop) - 10 * STORE_PATIENCE_US;
+    struct asked *late = ask(fixture, 1, STORE_ACQUIRE, "b", 1);
+    late->op.is_impatient = true;
+    store_submit(fixture->store.port, &late->op, long_ago_us);
+    store_fixture_wait(&fixture->store, late->answers == 1);
+    assert_int_equal(late->result.code, STORE_OK);
+}
+
 static void test_recovery_window(void **state)
 {
     (void)state;
@@ -350,6 +388,8 @@ int main(void)
         STORE_TEST(test_a_script_flush_is_healed),
         STORE_TEST(test_withdraw),
         cmocka_unit_test(test_limit_of_operations),
+        cmocka_unit_test(test_the_limit_counts_what_it_refuses),
+        STORE_TEST(test_the_impatient_wait_for_a_redis_that_answers),
         cmocka_unit_test(test_recovery_window),
         cmocka_unit_test(test_a_new_redis_needs_no_recovery),
         cmocka_unit_test(test_prefix_and_database),
