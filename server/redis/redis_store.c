@@ -388,7 +388,8 @@ static void fill(struct redis_store *store, struct batch *batch, int64_t now_us)
 {
     for (int queue = 0; queue < QUEUES; queue++) {
         struct store_op *op = TAILQ_FIRST(&store->queues[queue]);
-        while (op != NULL && batch->count < BATCH_OPERATIONS_MAX) {
+        const size_t most = queue == QUEUE_RENEW ? BATCH_OPERATIONS_MAX : BATCH_MIXED_MAX;
+        while (op != NULL && batch->count < most) {
             struct store_op *next = TAILQ_NEXT(op, link);
             if (gives_up_us(store, op) > now_us) {
                 dequeue(store, op);
