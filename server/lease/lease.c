@@ -266,6 +266,12 @@ int64_t lease_renewal_us(int64_t ttl_ms)
     return ttl_ms * CLOCK_US_PER_MS / 3;
 }
 
+int64_t lease_renewal_due_us(int64_t sent_us, int64_t ttl_ms)
+{
+    const int64_t due_us = sent_us + lease_renewal_us(ttl_ms);
+    return due_us - due_us % LEASE_RENEWAL_GRID_US;
+}
+
 int64_t lease_at_risk_us(int64_t ttl_ms)
 {
     return 2 * ttl_ms * CLOCK_US_PER_MS / 3;

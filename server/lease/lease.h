@@ -112,6 +112,13 @@ int64_t lease_validity_us(int64_t ttl_ms); /* ttl - ttl/100 - 2 ms; at least 0 *
 int64_t lease_renewal_us(int64_t ttl_ms);  /* ttl/3 */
 int64_t lease_at_risk_us(int64_t ttl_ms);  /* 2 ttl/3 */
 
+/* Renewals leave together at multiples of this: in a batch of many each costs half as much. */
+#define LEASE_RENEWAL_GRID_US ((int64_t)5000)
+
+/* When a lease that was last confirmed by what left at `sent_us` is to be renewed: a renewal_us
+ * later, or on the grid just before that. Pure. */
+int64_t lease_renewal_due_us(int64_t sent_us, int64_t ttl_ms);
+
 /* Until when the lease is valid; meaningful once granted. */
 int64_t lease_deadline_us(const struct lease *lease);
 

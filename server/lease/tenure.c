@@ -351,7 +351,7 @@ static void confirm(struct tenure *tenure, const struct store_result *result, in
     const int64_t ttl_ms = tenure->ttl_ms;
     if (result->sent_us > tenure->confirmed_us) {
         tenure->confirmed_us = result->sent_us;
-        tenure->renewal_us = result->sent_us + lease_renewal_us(ttl_ms);
+        tenure->renewal_us = lease_renewal_due_us(result->sent_us, ttl_ms);
         tenure->at_risk_us = result->sent_us + lease_at_risk_us(ttl_ms);
         tenure->deadline_us = result->sent_us + lease_validity_us(ttl_ms);
     }
