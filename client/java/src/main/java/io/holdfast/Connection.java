@@ -39,6 +39,8 @@ final class Connection {
     private static final Metadata.Key<String> AUTHORIZATION =
             Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
 
+    private static volatile boolean isWarm; // this process has made a call
+
     final Address address;
     final Loop loop;
     final long timeout;
@@ -86,7 +88,7 @@ final class Connection {
         if (channels == null) {
             open();
         }
-        if (isUp()) {
+        if (isUp() && isWarm) {
             loop.execute(work);
         } else {
             waiting.add(work);
@@ -127,6 +129,28 @@ final class Connection {
     private void noteUp() {
         wasUp = true;
         pause = RECONNECT_PAUSE_FIRST;
+        if (isWarm) {
+            wakeWaiting();
+        } else {
+            warmUp();
+        }
+    }
+
+    /**
+     * The first call of a process loads hundreds of classes, which may take longer than a short lease lasts: let it
+     * be one that holds nothing. Its answer does not matter.
+     */
+    private void warmUp() {
+        Grant.warmUp();
+        probe(() -> {
+            isWarm = true;
+            if (isUp()) {
+                wakeWaiting();
+            }
+        });
+    }
+
+    private void wakeWaiting() {
         List<Runnable> ready = new ArrayList<>(waiting);
         waiting.clear();
         ready.forEach(loop::execute);
@@ -141,30 +165,39 @@ final class Connection {
     }
 
     private void noteFailure() {
-        learnWhy();
+        probe(() -> {});
         loop.after(pause, channels.channel()::resetConnectBackoff);
         pause = Math.min(2 * pause, RECONNECT_PAUSE_LAST);
     }
 
     /** A call that does not wait for a connection tells what is wrong with it. */
-    private void learnWhy() {
+    private void probe(Runnable onEnd) {
         CallOptions options = CallOptions.DEFAULT.withDeadlineAfter(PROBE_TIMEOUT, TimeUnit.NANOSECONDS);
         ClientCall<HealthCheckRequest, HealthCheckResponse> call =
                 channels.channel().newCall(HealthGrpc.getCheckMethod(), options);
-        ClientCalls.asyncUnaryCall(call, HealthCheckRequest.getDefaultInstance(), new Probe());
+        ClientCalls.asyncUnaryCall(call, HealthCheckRequest.getDefaultInstance(), new Probe(onEnd));
     }
 
     private final class Probe implements StreamObserver<HealthCheckResponse> {
+        private final Runnable onEnd;
+
+        Probe(Runnable onEnd) {
+            this.onEnd = onEnd;
+        }
+
         @Override
         public void onNext(HealthCheckResponse answer) {}
 
         @Override
         public void onError(Throwable error) {
             down = "no connection to " + address.url() + ": " + Failures.text(Status.fromThrowable(error));
+            onEnd.run();
         }
 
         @Override
-        public void onCompleted() {}
+        public void onCompleted() {
+            onEnd.run();
+        }
     }
 
     // Calls

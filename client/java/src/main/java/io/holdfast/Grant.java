@@ -2,7 +2,10 @@
 package io.holdfast;
 
 import com.google.protobuf.ByteString;
+import com.google.protobuf.InvalidProtocolBufferException;
+import holdfast.v1.LocksGrpc;
 import holdfast.v1.LocksOuterClass;
+import holdfast.v1.LocksOuterClass.HoldEvent;
 import holdfast.v1.LocksOuterClass.LockFence;
 import java.util.Collections;
 import java.util.HashSet;
@@ -41,6 +44,21 @@ record Grant(ByteString token, Map<String, Long> fences) {
                 && (token.isEmpty() || token.equals(message.getToken()));
         boolean isWhole = fences.keySet().equals(new HashSet<>(keys)) && message.getTtlMs() > 0;
         return isRight && isWhole ? new Grant(message.getToken(), Collections.unmodifiableMap(fences)) : null;
+    }
+
+    /** Loads what grants are made of, and the messages that ask for them. */
+    static void warmUp() {
+        LocksOuterClass.Lease lease =
+                LocksOuterClass.Lease.newBuilder().setKey("k").setTtlMs(1).build();
+        HoldEvent granted = HoldEvent.newBuilder().setGranted(lease).build();
+        try {
+            HoldEvent read = HoldEvent.parseFrom(granted.toByteString());
+            of(read.getGranted(), List.of("k"), ByteString.EMPTY);
+            Pings.MESSAGE.toByteString();
+            LocksGrpc.getServiceDescriptor();
+        } catch (InvalidProtocolBufferException impossible) {
+            throw new IllegalStateException(impossible);
+        }
     }
 
     String key() {
