@@ -85,6 +85,40 @@ static void test_a_free_lock_is_granted_without_a_word_of_waiting(void **state)
     assert_forgotten(fixture);
 }
 
+/* Whatever a store says that cannot serve it, a wait goes on until its own end. */
+static void test_a_wait_outlives_a_store_in_trouble(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct store_result troubles[] = {
+        {.code = STORE_UNAVAILABLE, .detail = "away"},
+        {.code = STORE_UNAVAILABLE, .detail = "max-redis-operations: too many", .is_limit = true},
+        {.code = STORE_EXPIRED},
+        {.code = STORE_RECOVERING, .retry_after_us = CLOCK_US_PER_S},
+        {.code = STORE_OK, .fence = 7, .since_ms = 1000}, /* too late to be believed */
+        {.code = STORE_UNKNOWN},
+        {.code = STORE_UNAVAILABLE, .detail = "away"},
+    };
+    struct lease_ask ask = fixture_ask();
+    ask.wait_until_us = fixture->now_us + 4 * STORE_QUEUE_LIFE_MAX_MS * CLOCK_US_PER_MS;
+    struct lease *lease = fixture_ask_for(fixture, &ask, &fixture->recorder);
+    for (size_t i = 0; i < COUNT_OF(troubles); i++) {
+        const int64_t age_us = troubles[i].code == STORE_OK ? lease_validity_us(ask.ttl_ms) : 0;
+        fixture_answer_with(fixture, fixture_only_op(fixture), troubles[i], age_us);
+        fixture_pass(fixture, 2 * CLOCK_US_PER_S);
+        assert_int_equal(fixture_only_op(fixture)->verb, STORE_ACQUIRE);
+    }
+    /* Nor does it end when what is unknown must have lapsed. */
+    const size_t submitted = fixture->submitted;
+    fixture_pass(fixture, 2 * STORE_QUEUE_LIFE_MAX_MS * CLOCK_US_PER_MS);
+    assert_int_equal(fixture->submitted, submitted + 1);
+    assert_int_equal(fixture->recorder.count, 0);
+    grant(fixture, fixture_only_op(fixture), 8, 0);
+    fixture_turn(fixture);
+    assert_int_equal(fixture_heard(fixture, 1)->event, LEASE_EVENT_GRANTED);
+    finish(fixture, lease);
+    assert_forgotten(fixture);
+}
+
 static void test_the_others_ask_the_store_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -437,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         TEST(test_a_free_lock_is_granted_without_a_word_of_waiting),
+        TEST(test_a_wait_outlives_a_store_in_trouble),
         TEST(test_the_others_ask_the_store_nothing),
         TEST(test_a_release_hands_on_in_memory),
         TEST(test_a_wait_that_ends_between_two_leases_found_the_lock_busy),
