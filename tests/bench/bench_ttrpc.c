@@ -84,12 +84,13 @@ void bench_check_released(struct bench_client *client, const uint8_t *bytes, siz
     holdfast__v1__release_response__free_unpacked(response, NULL);
 }
 
-static bool is_refused(const Ttrpc__Status *status)
+/* Nobody is told UNAVAILABLE who waits for a lock. */
+static bool is_refused(const Ttrpc__Status *status, bool is_waiting)
 {
     if (status == NULL || status->code == 0) {
         return false;
     }
-    if (status->code != STATUS_UNAVAILABLE) {
+    if (status->code != STATUS_UNAVAILABLE || is_waiting) {
         fprintf(stderr, "bench: refused with %d: %s\n", (int)status->code, status->message);
         exit(EXIT_FAILURE);
     }
@@ -111,7 +112,7 @@ static enum bench_answer take_answer(struct bench_client *client, bool is_releas
     Ttrpc__Response *response =
         ttrpc__response__unpack(NULL, header.length, client->input + TTRPC_HEADER_SIZE);
     CHECK(response != NULL);
-    const bool is_away = is_refused(response->status);
+    const bool is_away = is_refused(response->status, client->wait_ms > 0 && !is_release);
     if (is_away) {
         client->is_repeated = is_release;
     } else if (is_release) {
