@@ -12,6 +12,7 @@
 #define V1ALPHA "grpc.reflection.v1alpha.ServerReflection"
 
 typedef Grpc__Reflection__V1__ServerReflectionRequest request_type;
+typedef Grpc__Reflection__V1__ServerReflectionRequest__MessageRequestCase request_case;
 typedef Grpc__Reflection__V1__ServerReflectionResponse response_type;
 typedef Google__Protobuf__FileDescriptorProto file_type;
 
@@ -23,7 +24,7 @@ static struct fake_call *start(struct fixture *fixture, const char *service)
     return fixture_start_call_of(fixture, 0, service, "ServerReflectionInfo", 0);
 }
 
-static const response_type *ask(struct fake_call *call, int which, const char *text)
+static const response_type *ask(struct fake_call *call, request_case which, const char *text)
 {
     request_type request = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
     request.host = (char *)"here";
