@@ -125,6 +125,7 @@ static void restart_redis(struct world *world)
     const bool is_empty = sim_random_chance(&world->random, 500);
     world_trace(world, "redis: restarts %s", is_empty ? "empty" : "as its replica was");
     sim_redis_restart(&world->redis, is_empty);
+    checker_forgotten(world);
     for (size_t i = 0; i < world->sidecar_count; i++) {
         world_after(world, 0, on_cut, world->sidecars[i], 0);
         world_after(world, 0, on_hints_cut, world->sidecars[i], 0);
@@ -135,6 +136,7 @@ static void flush_redis(struct world *world)
 {
     world_trace(world, "redis: FLUSHALL");
     sim_redis_flush(&world->redis);
+    checker_forgotten(world);
 }
 
 static void delete_by_hand(struct world *world)

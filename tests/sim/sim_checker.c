@@ -174,6 +174,15 @@ void checker_excuse(struct world *world, size_t lock)
     }
 }
 
+void checker_forgotten(struct world *world)
+{
+    for (size_t lock = 0; lock < REDIS_LOCKS; lock++) {
+        if (checker_is_excused(world, lock)) {
+            world->checker.excused_until_us[lock] = CLOCK_NEVER;
+        }
+    }
+}
+
 void checker_displaced(struct world *world, size_t lock, uint64_t fence)
 {
     world->checker.displaced[lock] = fence;

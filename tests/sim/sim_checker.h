@@ -82,6 +82,10 @@ void checker_foreign(struct world *world, size_t lock);
 /* An operator deletes what is at the lock now. */
 void checker_excuse(struct world *world, size_t lock);
 
+/* Redis has lost its data, and with it what would have told a holder that its lock was deleted:
+ * that lock is taken for its own again. */
+void checker_forgotten(struct world *world);
+
 /* A stale replica shows another holder at the lock than whoever was granted it with a fence up to
  * this one. */
 void checker_displaced(struct world *world, size_t lock, uint64_t fence);
