@@ -37,7 +37,8 @@ class Driver(Process):
 
     def _why(self):
         self.errors.seek(0)
-        return self.errors.read().decode(errors="replace").strip()[-500:] or "it said nothing"
+        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][-200:] if lines else "it said nothing"
 
     def _line(self, seconds):
         readable, _, _ = select.select([self.popen.stdout], [], [], seconds)
