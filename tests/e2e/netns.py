@@ -45,7 +45,10 @@ class Network:
         name = f"hf{os.getpid()}probe"
         try:
             run("ip", "netns", "add", name)
-            run("ip", "netns", "del", name)
+            try:
+                run("ip", "-n", name, "link", "set", "lo", "up")
+            finally:
+                run("ip", "netns", "del", name)
         except subprocess.CalledProcessError as error:
             return f"no network namespaces: {error.stderr.strip()}"
         return None
