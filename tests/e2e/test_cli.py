@@ -45,13 +45,14 @@ with open(sys.argv[1], "a", buffering=1) as file:
 """
 
 # Counts the signals it gets, and ends by itself when its input does.
+# A signal may come while "ready" is being written; print is not made for that.
 COUNTER = """
-import signal, sys
+import os, signal, sys
 def count(number, frame):
-    print(signal.Signals(number).name, flush=True)
+    os.write(1, signal.Signals(number).name.encode() + b"\\n")
 for name in sys.argv[1:]:
     signal.signal(signal.Signals[name], count)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 sys.stdin.read()
 """
 
