@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The README of the Java library as pasted, and its examples, against a real server."""
-import contextlib
 import os
 import pathlib
-import re
-import signal
-import subprocess
-import threading
 
 import pytest
 
-from server import clean_environment
-from waiting import FACTOR, eventually
+from pasted import Program, code_blocks
+from waiting import FACTOR
 
 SOURCES = pathlib.Path(__file__).resolve().parents[2] / "client/java"
 README = (SOURCES / "README.md").read_text()
@@ -20,48 +15,14 @@ PACKAGE = pathlib.Path(os.environ["HOLDFAST_JAVA_PACKAGE"])
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-
-
-class Program:
-    """A process group, and the lines it has written so far."""
-
-    def __init__(self, server, directory, *command):
-        self.lines = []
-        self.popen = subprocess.Popen(
-            command,
-            cwd=directory,
-            env=clean_environment(
-                HOLDFAST_SERVER=server.unix, PATH=f"{JAVA.parent}:{os.environ['PATH']}"
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.reader = threading.Thread(target=lambda: self.lines.extend(self.popen.stdout), daemon=True)
-        self.reader.start()
-
-    def says(self, pattern, seconds=60):
-        def look():
-            found = [re.search(pattern, line) for line in list(self.lines)]
-            return next((match for match in found if match), None)
-
-        return eventually(look, seconds, f"{pattern!r} in {self.lines}")
-
-    def close(self):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
-        self.popen.wait()
-        self.reader.join()
-        print(f"--- {self.popen.args}\n{''.join(self.lines)}")
+    return code_blocks(README, language)
 
 
 @pytest.fixture
 def start_program(server, directory, actors):
     def start(*command):
-        program = Program(server, directory, *map(str, command))
+        environment = dict(HOLDFAST_SERVER=server.unix, PATH=f"{JAVA.parent}:{os.environ['PATH']}")
+        program = Program(directory, [*map(str, command)], **environment)
         actors.callback(program.close)
         return program
 

@@ -1,66 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python library's README as pasted, and its examples, against a real server."""
-import contextlib
-import os
 import pathlib
-import re
-import signal
-import subprocess
 import sys
-import threading
 
 import pytest
 
-from server import clean_environment
-from waiting import eventually
+from pasted import Program, code_blocks
 
 LIBRARY = pathlib.Path(__file__).resolve().parents[2] / "client/python"
 README = (LIBRARY / "README.md").read_text()
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-
-
-class Program:
-    """A process group, and the lines it has written so far."""
-
-    def __init__(self, server, directory, *command):
-        self.errors = directory / f"{command[-1].replace('/', '_')[:20]}.err"
-        self.lines = []
-        with self.errors.open("wb") as errors:
-            self.popen = subprocess.Popen(
-                command,
-                cwd=directory,
-                env=clean_environment(HOLDFAST_SERVER=server.unix),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                start_new_session=True,
-            )
-        self.reader = threading.Thread(target=lambda: self.lines.extend(self.popen.stdout), daemon=True)
-        self.reader.start()
-
-    def says(self, pattern, seconds=30):
-        def look():
-            found = [re.search(pattern, line) for line in list(self.lines)]
-            return next((match for match in found if match), None)
-
-        return eventually(look, seconds, f"{pattern!r} in {self.lines}")
-
-    def close(self):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
-        self.popen.wait()
-        self.reader.join()
-        print(f"--- {self.popen.args}\n{''.join(self.lines)}{self.errors.read_text()}")
+    return code_blocks(README, language)
 
 
 @pytest.fixture
 def start_program(server, directory, actors):
     def start(*command):
-        program = Program(server, directory, *map(str, command))
+        environment = dict(HOLDFAST_SERVER=server.unix)
+        program = Program(directory, [*map(str, command)], **environment)
         actors.callback(program.close)
         return program
 
@@ -75,7 +34,7 @@ def test_the_first_minute_works_as_pasted(start_program, directory):
     alice = pasted.says(r"alice works, with fence (\d+)")
     bob = pasted.says(r"bob works, with fence (\d+)")
     assert int(bob[1]) > int(alice[1])
-    assert "Traceback" not in pasted.errors.read_text()
+    assert "Traceback" not in pasted.printed
 
 
 def test_the_example_is_what_the_readme_shows():
@@ -88,7 +47,7 @@ def test_a_lost_lease_ends_the_worker_with_an_error(start_program, redis):
     worker.says("carol works")
     assert redis("DEL", "lock:nightly-report") == 1
     assert worker.popen.wait(30) == 1
-    assert "holdfast.errors.LeaseLost: the lease was lost: taken" in worker.errors.read_text()
+    worker.says("holdfast.errors.LeaseLost: the lease was lost: taken")
 
 
 def test_leaders_follow_each_other(start_program):
@@ -108,4 +67,4 @@ def test_a_lost_server_is_survived_by_those_who_stand(start_program, server):
     leader.says("not known")
     server.start()
     leader.says(rf"one leads, with fence (?!{first[1]}\b)")
-    assert "Traceback" not in leader.errors.read_text()
+    assert "Traceback" not in leader.printed
