@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waiting for a lock: at one server, between servers, and every way out of it."""
+import signal
 import statistics
+import subprocess
 import time
 
 import pytest
@@ -103,44 +105,70 @@ def test_between_servers_it_is_handed_over(redis, start_server):
     assert fences == sorted(set(fences))
 
 
-def test_a_killed_client_is_followed_by_the_next(redis, start_server, holders, figure):
+def by_release(holder, waiter):
+    """Milliseconds from the release to the waiter's grant."""
+    held = holder.held("k", ttl_ms=HOUR_MS)
+    waits = waiter.hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS)
+    waits.expect("queued")
+    start = time.monotonic()
+    held.close_send()
+    waits.expect("granted")
+    took_ms = (time.monotonic() - start) * 1000
+    held.expect("released")
+    waits.release()
+    return took_ms
+
+
+def by_kill(holder, waiter):
+    """Milliseconds from before the kill, so that the end of a process is part of it."""
+    holder.wait_for("holding")
+    waits = waiter.hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS)
+    waits.expect("queued")
+    start = time.monotonic()
+    holder.signal(signal.SIGKILL)
+    waits.expect("granted")
+    took_ms = (time.monotonic() - start) * 1000
+    assert holder.wait(20 * FACTOR) == -signal.SIGKILL
+    waits.release()
+    return took_ms
+
+
+def judge_handover(figure, what, took_ms, bound_ms):
+    p99_ms = percentile(took_ms, 0.99)
+    figure(
+        f"{what} p50 {statistics.median(took_ms):.2f} ms, p99 {p99_ms:.2f} ms, "
+        f"max {max(took_ms):.2f} ms over {len(took_ms)} trials"
+    )
+    assert p99_ms < bound_ms * FACTOR
+
+
+# The bounds are ten times what is promised of an idle machine.
+NEXT_AT = pytest.mark.parametrize(
+    "other, bound_ms", [(0, 10), (1, 30)], ids=["same server", "another server"]
+)
+
+
+@NEXT_AT
+def test_handover_is_quick(redis, start_server, figure, other, bound_ms):
     servers = [start_server(redis) for _ in range(2)]
-    for server in servers:
-        holder = holders.start(server, "k", ttl_ms=HOUR_MS)
-        waiter = servers[1].connect().hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS)
-        waiter.expect("queued")
-        start = time.monotonic()
-        holder.kill()
-        waiter.expect("granted")
-        figure(f"killed to granted: {(time.monotonic() - start) * 1000:.1f} ms")
-        waiter.release()
+    holder, waiter = servers[0].connect(), servers[other].connect()
+    took_ms = [by_release(holder, waiter) for _ in range(200)]
+    judge_handover(figure, "release to grant", took_ms, bound_ms)
 
 
-def measure_handover(holder, waiter, trials):
-    took = []
-    for _ in range(trials):
-        held = holder.held("k", ttl_ms=HOUR_MS)
-        waits = waiter.hold("k", ttl_ms=HOUR_MS, wait_ms=HOUR_MS)
-        waits.expect("queued")
-        start = time.monotonic()
-        held.close_send()
-        waits.expect("granted")
-        took.append((time.monotonic() - start) * 1000)
-        held.expect("released")
-        waits.release()
-    return took
-
-
-def test_handover_is_quick(redis, start_server, figure):
-    """The bounds are ten times what is promised of an idle machine."""
+@NEXT_AT
+def test_a_killed_client_is_followed_by_the_next(
+    redis, start_server, start_cli, figure, other, bound_ms
+):
+    """The holder is a program with the C library, and nothing of it survives to release the lock."""
     servers = [start_server(redis) for _ in range(2)]
-    for name, other, bound_ms in (("same server", 0, 10), ("another server", 1, 30)):
-        took = measure_handover(servers[0].connect(), servers[other].connect(), 200)
-        figure(
-            f"{name}: release to grant p50 {statistics.median(took):.2f} ms, "
-            f"p99 {percentile(took, 0.99):.2f} ms, max {max(took):.2f} ms"
-        )
-        assert percentile(took, 0.99) < bound_ms * FACTOR
+    waiter = servers[other].connect()
+    hold = ["hold", "k", "--ttl", "1h"]
+    took_ms = [
+        by_kill(start_cli(*hold, server=servers[0], stdin=subprocess.PIPE), waiter)
+        for _ in range(200)
+    ]
+    judge_handover(figure, "kill to grant", took_ms, bound_ms)
 
 
 def test_a_thousand_waiters_cost_redis_nothing(server, redis, figure):
