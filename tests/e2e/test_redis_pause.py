@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redis stops answering for a while."""
+import concurrent.futures
+import contextlib
 import time
 
 import pytest
 
-from ttrpc import RpcError, Status
+from holdfast.v1 import locks_pb2
+from redis_server import PREFIX
+from ttrpc import DATA, NO_DATA, RpcError, Status
 from waiting import FACTOR, always, eventually, wait_until
 
 TTL_MS = 3000
@@ -57,6 +61,90 @@ def test_a_pause_of_almost_the_ttl_right_after_a_renewal(server, redis):
         heard = events_until_now(stream)
         assert "lost" not in heard and heard[0] == "at_risk", heard
     assert client.inspect("k").fence == stream.lease.fence
+
+
+def stop_redis(redis, keys, seconds):
+    """What Redis had promised of each key when it stopped, in one step with the stop, and the span in
+    which it woke: a wall clock's milliseconds all."""
+    connection = redis.connect()
+    earliest_ms = wall_ms() + seconds * 1000
+    connection("MULTI")
+    for key in keys:
+        connection("PEXPIRETIME", PREFIX + key)
+    connection("DEBUG", "SLEEP", seconds)
+    *expiries_ms, done = connection("EXEC")
+    latest_ms = wall_ms()
+    connection.close()
+    assert done == "OK", done
+    return dict(zip(keys, expiries_ms)), earliest_ms, latest_ms
+
+
+class Told:
+    """What the holders of a connection's leases are told, and when."""
+
+    def __init__(self, client, streams):
+        self.client = client
+        self.keys = {stream.stream_id: key for key, stream in streams.items()}
+        self.events = {key: {} for key in streams}
+
+    def listen(self):
+        """Takes the next event, if one comes soon."""
+        with contextlib.suppress(TimeoutError):
+            frame = self.client.receive_frame(0.02)
+            if frame.type == DATA and not frame.flags & NO_DATA:
+                kind = locks_pb2.HoldEvent.FromString(frame.data).WhichOneof("event")
+                self.events[self.keys[frame.stream_id]].setdefault(kind, wall_ms())
+
+    def is_decided(self, redis, expiries_ms):
+        self.listen()
+        return all(
+            "lost" in self.events[key] or redis.expires_at_ms(key) > expiry_ms
+            for key, expiry_ms in expiries_ms.items()
+        )
+
+
+def staggered(client, count, ttl_ms):
+    """Leases whose renewals are spread over a third of the ttl."""
+    streams = {}
+    started = time.monotonic()
+    for number in range(count):
+        streams[f"k{number}"] = client.held(f"k{number}", ttl_ms)
+        wait_until(started + (number + 1) * ttl_ms / 3000 / count)
+    return streams
+
+
+def test_what_redis_still_has_is_kept(start_redis, start_server, figure):
+    """Every lease whose key lives when Redis wakes, but for the safety margin of ttl/100 + 2 ms and
+    the time that a renewal takes; every other one was at risk, and lost while its key still lived."""
+    ttl_ms = 9000
+    redis = start_redis("--enable-debug-command", "local")
+    client = start_server(redis).connect()
+    streams = staggered(client, 120, ttl_ms)
+    told = Told(client, streams)
+    with concurrent.futures.ThreadPoolExecutor(1) as other:
+        stopping = other.submit(stop_redis, redis, list(streams), 0.83 * ttl_ms / 1000)
+        eventually(lambda: told.listen() or stopping.done(), 20, "Redis to wake", every=0)
+    expiries_ms, earliest_ms, latest_ms = stopping.result()
+    eventually(lambda: told.is_decided(redis, expiries_ms), 5, "word of every lease")
+    kept_ms, lost_ms = [], []
+    for key, expiry_ms in expiries_ms.items():
+        events = told.events[key]
+        if "lost" in events:
+            assert list(events) == ["at_risk", "lost"]
+            assert events["lost"] < expiry_ms < latest_ms + ttl_ms / 100 + 2 + 30 * FACTOR
+            lost_ms.append(expiry_ms - latest_ms)
+        else:
+            assert list(events) in ([], ["at_risk"])
+            assert expiry_ms > earliest_ms
+            assert client.inspect(key).fence == streams[key].lease.fence
+            streams[key].ping()
+            assert streams[key].expect("renewed").valid_for_ms > ttl_ms / 3
+            kept_ms.append(expiry_ms - latest_ms)
+    figure(
+        f"kept {len(kept_ms)}, the closest had {min(kept_ms):.0f} ms left; "
+        f"lost {len(lost_ms)}, the closest had {max(lost_ms):.0f} ms left"
+    )
+    assert min(len(kept_ms), len(lost_ms)) > len(streams) / 4
 
 
 def test_a_longer_pause_is_at_risk_then_lost_before_redis_lets_go(server, redis, figure):
