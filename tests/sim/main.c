@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim: random walks of the lease core through a simulated world. Prints the seed of a failure;
- * "--first SEED --seeds 1 --verbose" tells its story. */
+/* sim: random walks of the lease core through a simulated world. Says first which seeds, then the
+ * seed of each failure; "--first SEED --seeds 1 --verbose" tells its story. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -81,6 +81,8 @@ int main(int count, char **arguments)
     if (!parse(&options, arguments)) {
         return usage();
     }
+    printf("seeds from %" PRIu64 " on, %" PRIu64 " of them\n", options.first, options.seeds);
+    (void)fflush(stdout);
     (void)signal(SIGABRT, on_crash);
     (void)signal(SIGSEGV, on_crash);
     uint64_t grants = 0;

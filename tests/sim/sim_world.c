@@ -138,6 +138,7 @@ void world_init(struct world *world, const struct world_config *config)
     };
     struct sim_random *random = &world->random;
     sim_random_init(random, config->seed);
+    sim_random_seed_core(config->seed);
     agenda_init(&world->agenda);
     LIST_INIT(&world->clients);
     LIST_INIT(&world->holding);
