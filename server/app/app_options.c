@@ -176,12 +176,27 @@ static const char usage[] =
     "Exit status: 0 after a normal end, 1 when the server cannot start, 2 for wrong options.\n"
     "\n";
 
-/* Writes the sentence and returns false, so that a check can end with it. */
-static bool PRINTF_LIKE(2, 3) refuse(char error[OPTIONS_ERROR_SIZE], const char *format, ...)
+/* Options that were read and are checked now. */
+struct checked {
+    const struct app_options *options;
+    const struct option_origin *origins; /* one per row */
+    char *error;                         /* OPTIONS_ERROR_SIZE */
+};
+
+/* Writes the sentence about the option of that name and returns false, so that a check can end with
+ * it. */
+static bool PRINTF_LIKE(3, 4)
+    refuse(const struct checked *checked, const char *name, const char *format, ...)
 {
+    const struct option *row = app_options_table;
+    while (strcmp(row->name, name) != 0) {
+        row++;
+    }
+    size_t used = options_begin_error(app_options_table, checked->options, row,
+                                      &checked->origins[row - app_options_table], checked->error);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(error, OPTIONS_ERROR_SIZE, format, arguments);
+    vsnprintf(checked->error + used, OPTIONS_ERROR_SIZE - used, format, arguments);
     va_end(arguments);
     return false;
 }
@@ -191,32 +206,47 @@ static bool has_scheme(const char *url, const char *scheme)
     return strncmp(url, scheme, strlen(scheme)) == 0;
 }
 
-static bool check_listen(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+static bool check_listen(const struct checked *checked)
 {
+    const struct app_options *options = checked->options;
     struct address address;
     char problem[ADDRESS_PROBLEM_SIZE];
     if (options->listen.count == 0) {
-        return refuse(error, "listen: at least one address is needed");
+        return refuse(checked, "listen", "at least one address is needed");
     }
     for (size_t i = 0; i < options->listen.count; i++) {
         if (!address_parse(&address, options->listen.items[i], problem)) {
-            return refuse(error, "listen: %s", problem);
+            return refuse(checked, "listen", "%s", problem);
         }
     }
     return true;
 }
 
-static bool check_readable(const char *option, const char *path, char error[OPTIONS_ERROR_SIZE])
+static bool check_readable(const struct checked *checked, const char *name, const char *path)
 {
     if (path != NULL && access(path, R_OK) != 0) {
-        return refuse(error, "%s: cannot read %.300s: %s", option, path, strerror(errno));
+        return refuse(checked, name, "cannot read %.300s: %s", path, strerror(errno));
     }
     return true;
 }
 
-/* The server loads them once more when it starts: by then they may have changed. */
-static bool check_certificates(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+/* The sentence begins with the option that names the file. */
+static bool refuse_file(const struct checked *checked, const char *problem)
 {
+    static const char *const names[] = {"tls-cert", "tls-key", "tls-client-ca"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const size_t length = strlen(names[i]);
+        if (strncmp(problem, names[i], length) == 0 && problem[length] == ' ') {
+            return refuse(checked, names[i], "%s", problem + length + 1);
+        }
+    }
+    return refuse(checked, "tls-cert", "%s", problem);
+}
+
+/* The server loads them once more when it starts: by then they may have changed. */
+static bool check_certificates(const struct checked *checked)
+{
+    const struct app_options *options = checked->options;
     char problem[TLS_PROBLEM_SIZE];
     const struct tls_config config = {
         .certificate_file = options->tls_cert,
@@ -228,101 +258,110 @@ static bool check_certificates(const struct app_options *options, char error[OPT
     }
     struct tls *tls = tls_create(&config, problem);
     if (tls == NULL) {
-        return refuse(error, "%s", problem);
+        return refuse_file(checked, problem);
     }
     tls_destroy(tls);
     return true;
 }
 
-static bool check_tls(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+static bool check_tls(const struct checked *checked)
 {
+    const struct app_options *options = checked->options;
     bool has_pair = options->tls_cert != NULL && options->tls_key != NULL;
     if (app_options_want_tls(options) && !has_pair) {
-        return refuse(error, "listen: a tls:// address needs both tls-cert and tls-key");
+        return refuse(checked, "listen", "a tls:// address needs both tls-cert and tls-key");
     }
     if (options->tls_cert != NULL && !has_pair) {
-        return refuse(error, "tls-cert: needs tls-key, too");
+        return refuse(checked, "tls-cert", "needs tls-key, too");
     }
     if (options->tls_key != NULL && !has_pair) {
-        return refuse(error, "tls-key: needs tls-cert, too");
+        return refuse(checked, "tls-key", "needs tls-cert, too");
     }
     if (options->tls_client_ca != NULL && !app_options_want_tls(options)) {
-        return refuse(error, "tls-client-ca: protects nothing without a tls:// address in listen");
+        return refuse(checked, "tls-client-ca",
+                      "protects nothing without a tls:// address in listen");
     }
-    return check_readable("tls-cert", options->tls_cert, error) &&
-           check_readable("tls-key", options->tls_key, error) &&
-           check_readable("tls-client-ca", options->tls_client_ca, error) &&
-           check_certificates(options, error);
+    return check_readable(checked, "tls-cert", options->tls_cert) &&
+           check_readable(checked, "tls-key", options->tls_key) &&
+           check_readable(checked, "tls-client-ca", options->tls_client_ca) &&
+           check_certificates(checked);
 }
 
-static bool check_program(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+static bool check_program(const struct checked *checked)
 {
+    const struct app_options *options = checked->options;
     const char *program = options->redis_program;
     return program == NULL || embedded_has_program(program) ||
-           refuse(error,
-                  "redis-program: cannot find or execute %.300s; give the path of redis-server or "
+           refuse(checked, "redis-program",
+                  "cannot find or execute %.300s; give the path of redis-server or "
                   "valkey-server, or its name if it is in PATH",
                   program);
 }
 
-static bool check_redis(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+static bool check_redis(const struct checked *checked)
 {
+    const struct app_options *options = checked->options;
     struct redis_url url;
     char problem[REDIS_URL_PROBLEM_SIZE];
     if (options->redis == NULL) {
         if (options->redis_user != NULL || options->redis_password_file != NULL) {
-            return refuse(error, "%s: needs the option redis; the private Redis has no users",
-                          options->redis_user != NULL ? "redis-user" : "redis-password-file");
+            return refuse(checked,
+                          options->redis_user != NULL ? "redis-user" : "redis-password-file",
+                          "needs the option redis; the private Redis has no users");
         }
-        return check_program(options, error);
+        return check_program(checked);
     }
     if (options->redis_program != NULL) {
-        return refuse(error, "redis-program: starts a private Redis, which the option redis "
-                             "replaces; give one of them");
+        return refuse(checked, "redis-program",
+                      "starts a private Redis, which the option redis "
+                      "replaces; give one of them");
     }
     if (!redis_url_parse(&url, options->redis, problem)) {
-        return refuse(error, "redis: %s", problem);
+        return refuse(checked, "redis", "%s", problem);
     }
     redis_url_release(&url);
-    return check_readable("redis-password-file", options->redis_password_file, error);
+    return check_readable(checked, "redis-password-file", options->redis_password_file);
 }
 
-static bool check_prefix(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+static bool check_prefix(const struct checked *checked)
 {
+    const struct app_options *options = checked->options;
     size_t length = strlen(options->key_prefix);
     if (length == 0 || length > PREFIX_MAX) {
-        return refuse(error, "key-prefix: %zu bytes; 1 to %d are allowed", length, PREFIX_MAX);
+        return refuse(checked, "key-prefix", "%zu bytes; 1 to %d are allowed", length, PREFIX_MAX);
     }
     if (has_scheme(options->key_prefix, OWN_KEYS_PREFIX)) {
-        return refuse(error, "key-prefix: must not begin with \"" OWN_KEYS_PREFIX
-                             "\", where Holdfast keeps its own keys");
+        return refuse(checked, "key-prefix",
+                      "must not begin with \"" OWN_KEYS_PREFIX
+                      "\", where Holdfast keeps its own keys");
     }
     return true;
 }
 
-static bool check_unix_mode(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+static bool check_unix_mode(const struct checked *checked)
 {
+    const struct app_options *options = checked->options;
     const char *mode = options->unix_mode;
     size_t length = strlen(mode);
     if (length < 3 || length > 4 || strspn(mode, "01234567") != length ||
         strtol(mode, NULL, 8) > 0777) {
-        return refuse(error, "unix-mode: \"%.20s\" is no mode; write it in octal, 0000 to 0777",
+        return refuse(checked, "unix-mode", "\"%.20s\" is no mode; write it in octal, 0000 to 0777",
                       mode);
     }
     return true;
 }
 
-static bool check_keepalive(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+static bool check_keepalive(const struct checked *checked)
 {
+    const struct app_options *options = checked->options;
     return options->keepalive_ms % 1000 == 0 ||
-           refuse(error, "keepalive: must be whole seconds, as the kernel counts it");
+           refuse(checked, "keepalive", "must be whole seconds, as the kernel counts it");
 }
 
-static bool check(const struct app_options *options, char error[OPTIONS_ERROR_SIZE])
+static bool check(const struct checked *checked)
 {
-    return check_listen(options, error) && check_tls(options, error) &&
-           check_redis(options, error) && check_prefix(options, error) &&
-           check_unix_mode(options, error) && check_keepalive(options, error);
+    return check_listen(checked) && check_tls(checked) && check_redis(checked) &&
+           check_prefix(checked) && check_unix_mode(checked) && check_keepalive(checked);
 }
 
 static const void *value_of(const struct option *row, const struct app_options *options)
@@ -351,9 +390,11 @@ static bool lists_differ(const struct option_list *a, const struct option_list *
 bool app_options_read(struct app_options *options, const struct app_arguments *arguments,
                       char error[OPTIONS_ERROR_SIZE])
 {
+    struct option_origin origins[COUNT_OF(app_options_table)];
+    const struct checked checked = {.options = options, .origins = origins, .error = error};
     return options_read(app_options_table, options, arguments->argc, arguments->argv,
-                        arguments->environment, NULL, error) &&
-           check(options, error);
+                        arguments->environment, origins, error) &&
+           check(&checked);
 }
 
 void app_options_release(struct app_options *options)

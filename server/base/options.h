@@ -45,8 +45,13 @@ struct option {
 
 #define OPTIONS_ERROR_SIZE 512
 
-/* Where a value came from; kept per row for --help and for telling "given" from "default". */
-enum option_origin { OPTION_DEFAULT, OPTION_FILE, OPTION_ENVIRONMENT, OPTION_FLAG };
+/* Where a value came from. */
+enum option_layer { OPTION_DEFAULT, OPTION_FILE, OPTION_ENVIRONMENT, OPTION_FLAG };
+
+struct option_origin {
+    enum option_layer layer;
+    size_t line; /* FILE: where the row stands, from 1 on */
+};
 
 /* Sets every row to its default. `values` must be zeroed or hold values set by these functions
  * before (owned memory is released). */
@@ -61,8 +66,13 @@ void options_release(const struct option *table, void *values);
  * On failure returns false and writes into `error` a sentence that names file, line, key and what
  * is allowed; `values` must then be released. An argument that is not a flag is an error. */
 NODISCARD bool options_read(const struct option *table, void *values, int argc, char *const *argv,
-                            char *const *environment, enum option_origin *origins,
+                            char *const *environment, struct option_origin *origins,
                             char error[OPTIONS_ERROR_SIZE]);
+
+/* Begins a sentence about a row's value, for checks of one's own: "FILE:LINE: NAME: ", "--NAME: ",
+ * "environment variable HOLDFAST_NAME: ", or "NAME: " where nobody gave it. Returns its length. */
+size_t options_begin_error(const struct option *table, const void *values, const struct option *row,
+                           const struct option_origin *origin, char error[OPTIONS_ERROR_SIZE]);
 
 /* Writes "--help"'s list: every row with its argument, default, bounds and environment name. */
 void options_write_help(const struct option *table, FILE *out);

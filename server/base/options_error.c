@@ -87,5 +87,7 @@ void options_error_suggest(struct options_error *error, const struct option *tab
     }
     if (nearest != NULL) {
         options_error_add(error, "; did you mean \"%s%s\"?", prefix, nearest->name);
+    } else {
+        options_error_add(error, "; --help lists them all");
     }
 }

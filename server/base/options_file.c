@@ -195,6 +195,7 @@ static bool read_pair(struct file *file)
         return fail_row(file, row, "is given twice in this file");
     }
     file->is_given[row - table] = true;
+    file->reading->line = file->line;
     return read_value(file, row);
 }
 
@@ -252,6 +253,7 @@ bool options_read_file(struct options_reading *reading, const char *path)
     } else {
         options_error_add(&reading->error, "cannot read %s: out of memory", path);
     }
+    reading->line = 0;
     memory_free(bytes);
     return is_read;
 }

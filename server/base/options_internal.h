@@ -33,8 +33,8 @@ void options_error_add(struct options_error *error, const char *format, ...) PRI
 /* Adds a user's text in quotes, cut when it is long. */
 void options_error_quote(struct options_error *error, const char *text);
 
-/* Adds `; did you mean "x"?` with the name nearest to `name`, if one is near. Each is shown behind
- * `prefix`. */
+/* Adds `; did you mean "x"?` with the name nearest to `name`, if one is near, or where
+ * all stand. Each is shown behind `prefix`. */
 void options_error_suggest(struct options_error *error, const struct option *table,
                            const char *prefix, const char *name);
 
@@ -62,17 +62,18 @@ void options_bounds(const struct option *row, char text[OPTIONS_BOUNDS_SIZE]);
 struct options_reading {
     const struct option *table;
     void *values;
-    enum option_origin *origins; /* NULL when nobody asked */
+    struct option_origin *origins; /* NULL when nobody asked */
+    size_t line;                   /* of the file, while one is read */
     struct options_error error;
 };
 
 /* Sets a row from text, behind a prefix that is in `error` already and goes on success. */
 NODISCARD bool options_reading_set(struct options_reading *reading, const struct option *row,
-                                   const char *text, enum option_origin origin);
+                                   const char *text, enum option_layer layer);
 
 /* Records where the row's value came from, once it is set, and clears the error's prefix. */
 void options_reading_done(struct options_reading *reading, const struct option *row,
-                          enum option_origin origin);
+                          enum option_layer layer);
 
 /* Reads the YAML file at `path`. */
 NODISCARD bool options_read_file(struct options_reading *reading, const char *path);

@@ -176,14 +176,44 @@ static bool read_environment(struct options_reading *reading, char *const *envir
     return true;
 }
 
-/* The file that the row "config" names, if it names one. */
-static bool read_file(struct options_reading *reading)
+/* The file that the row "config" names; NULL when it names none. */
+static const char *file_of(const struct option *table, const void *values)
 {
     const struct option *config =
-        options_find(reading->table, OPTIONS_CONFIG_ROW, strlen(OPTIONS_CONFIG_ROW));
-    const char *path =
-        config == NULL ? NULL : *(char **)(void *)((char *)reading->values + config->offset);
+        options_find(table, OPTIONS_CONFIG_ROW, strlen(OPTIONS_CONFIG_ROW));
+    return config == NULL ? NULL
+                          : *(char *const *)(const void *)((const char *)values + config->offset);
+}
+
+static bool read_file(struct options_reading *reading)
+{
+    const char *path = file_of(reading->table, reading->values);
     return path == NULL || options_read_file(reading, path);
+}
+
+size_t options_begin_error(const struct option *table, const void *values, const struct option *row,
+                           const struct option_origin *origin, char error[OPTIONS_ERROR_SIZE])
+{
+    struct options_error sentence;
+    char variable[OPTIONS_ENVIRONMENT_SIZE];
+    options_error_init(&sentence, error);
+    switch (origin->layer) {
+    case OPTION_FILE:
+        options_error_add(&sentence, "%s:%zu: %s: ", file_of(table, values), origin->line,
+                          row->name);
+        break;
+    case OPTION_ENVIRONMENT:
+        options_environment_name(row, variable);
+        options_error_add(&sentence, "environment variable %s: ", variable);
+        break;
+    case OPTION_FLAG:
+        options_error_add(&sentence, "--%s: ", row->name);
+        break;
+    case OPTION_DEFAULT:
+        options_error_add(&sentence, "%s: ", row->name);
+        break;
+    }
+    return sentence.used;
 }
 
 static void reset_origins(struct options_reading *reading)
@@ -197,26 +227,27 @@ static void reset_origins(struct options_reading *reading)
 }
 
 bool options_reading_set(struct options_reading *reading, const struct option *row,
-                         const char *text, enum option_origin origin)
+                         const char *text, enum option_layer layer)
 {
     if (!options_set(row, reading->values, text, &reading->error)) {
         return false;
     }
-    options_reading_done(reading, row, origin);
+    options_reading_done(reading, row, layer);
     return true;
 }
 
 void options_reading_done(struct options_reading *reading, const struct option *row,
-                          enum option_origin origin)
+                          enum option_layer layer)
 {
     options_error_clear(&reading->error);
     if (reading->origins != NULL) {
-        reading->origins[row - reading->table] = origin;
+        reading->origins[row - reading->table] =
+            (struct option_origin){.layer = layer, .line = reading->line};
     }
 }
 
 bool options_read(const struct option *table, void *values, int argc, char *const *argv,
-                  char *const *environment, enum option_origin *origins,
+                  char *const *environment, struct option_origin *origins,
                   char error[OPTIONS_ERROR_SIZE])
 {
     struct options_reading reading = {.table = table, .values = values, .origins = origins};

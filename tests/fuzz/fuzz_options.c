@@ -35,7 +35,7 @@ static void read_layers(const char *const *argv, const char *const *environment)
 {
     static const struct values zeroed;
     struct values values = zeroed;
-    enum option_origin origins[ROWS];
+    struct option_origin origins[ROWS];
     char error[OPTIONS_ERROR_SIZE] = "";
     if (read_table(&values, argv, environment, origins, error)) {
         check_values(&values);

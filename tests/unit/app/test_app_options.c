@@ -186,7 +186,7 @@ static void tls_needs_certificate_and_key(void **state)
     expect_error("tls-client-ca: protects nothing");
     assert_false(read_flags("--listen", "tls://*:7420", "--tls-cert", "/dev/null", "--tls-key",
                             "/dev/null", NULL));
-    expect_error("tls-cert /dev/null: ");
+    expect_error("--tls-cert: /dev/null: ");
     assert_true(app_options_want_tls(&options));
 }
 

@@ -127,7 +127,7 @@ static const struct option table[] = {
 
 /* options_read on string literals. */
 static inline bool read_table(struct values *values, const char *const *argv,
-                              const char *const *environment, enum option_origin *origins,
+                              const char *const *environment, struct option_origin *origins,
                               char error[OPTIONS_ERROR_SIZE])
 {
     int argc = 0;

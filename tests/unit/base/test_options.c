@@ -37,7 +37,7 @@
 /* One reading and all it fills. */
 struct reading {
     struct values values;
-    enum option_origin origins[ROWS];
+    struct option_origin origins[ROWS];
     char error[OPTIONS_ERROR_SIZE];
 };
 
@@ -96,7 +96,7 @@ static void test_without_anything_the_defaults_hold(void **state)
     assert_null(values->label);
     assert_int_equal(values->level, 1);
     for (int i = 0; i < ROWS; i++) {
-        assert_int_equal(reading.origins[i], OPTION_DEFAULT);
+        assert_int_equal(reading.origins[i].layer, OPTION_DEFAULT);
     }
     release(&reading);
     release(&reading);
@@ -119,8 +119,8 @@ static void test_flags_of_every_kind(void **state)
     assert_string_equal(reading.values.redis, "redis://u:p=q@h");
     assert_string_equal(reading.values.label, "-x");
     assert_int_equal(reading.values.level, 2);
-    assert_int_equal(reading.origins[STRICT], OPTION_FLAG);
-    assert_int_equal(reading.origins[AGE], OPTION_DEFAULT);
+    assert_int_equal(reading.origins[STRICT].layer, OPTION_FLAG);
+    assert_int_equal(reading.origins[AGE].layer, OPTION_DEFAULT);
     release(&reading);
 }
 
@@ -175,7 +175,7 @@ static void test_environment_of_every_kind(void **state)
     assert_int_equal(reading.values.ttl_ms, 3600000);
     assert_string_equal(reading.values.label, "x=y");
     assert_int_equal(reading.values.level, 0);
-    assert_int_equal(reading.origins[LISTEN], OPTION_ENVIRONMENT);
+    assert_int_equal(reading.origins[LISTEN].layer, OPTION_ENVIRONMENT);
     release(&reading);
 }
 
@@ -188,7 +188,7 @@ static void test_foreign_and_empty_variables_count_as_not_given(void **state)
                        "HOLDFAST_ADMIN_PORT=", "HOLDFAST_LABEL", "HOLDFAST_LABELS=x", "PATH=/bin",
                        "HOLDFAST_REDIS="));
     for (int i = 0; i < ROWS; i++) {
-        assert_int_equal(reading.origins[i], OPTION_DEFAULT);
+        assert_int_equal(reading.origins[i].layer, OPTION_DEFAULT);
     }
     assert_int_equal(reading.values.port, 80);
     release(&reading);
@@ -201,7 +201,7 @@ static void test_list_flags_replace_and_then_add(void **state)
     expect(&reading, ARGUMENTS("--listen", "a,b", "--quiet", "--listen=c"),
            ENVIRONMENT("HOLDFAST_LISTEN=x,y,z"));
     expect_list(&reading.values.listen, 2, "a,b", "c");
-    assert_int_equal(reading.origins[LISTEN], OPTION_FLAG);
+    assert_int_equal(reading.origins[LISTEN].layer, OPTION_FLAG);
     release(&reading);
 }
 
@@ -235,11 +235,11 @@ static void test_flag_beats_environment_beats_file_beats_default(void **state)
     expect_list(&reading.values.listen, 1, "flag", "flag");
     expect_list(&reading.values.extra, 1, "e", "e");
     assert_string_equal(reading.values.config, path);
-    assert_int_equal(reading.origins[CONFIG], OPTION_ENVIRONMENT);
-    assert_int_equal(reading.origins[LABEL], OPTION_FLAG);
-    assert_int_equal(reading.origins[REDIS], OPTION_ENVIRONMENT);
-    assert_int_equal(reading.origins[PORT], OPTION_FILE);
-    assert_int_equal(reading.origins[AGE], OPTION_DEFAULT);
+    assert_int_equal(reading.origins[CONFIG].layer, OPTION_ENVIRONMENT);
+    assert_int_equal(reading.origins[LABEL].layer, OPTION_FLAG);
+    assert_int_equal(reading.origins[REDIS].layer, OPTION_ENVIRONMENT);
+    assert_int_equal(reading.origins[PORT].layer, OPTION_FILE);
+    assert_int_equal(reading.origins[AGE].layer, OPTION_DEFAULT);
     release(&reading);
 }
 
@@ -274,11 +274,13 @@ static void test_mistakes_in_flags_are_explained(void **state)
                  "unknown flag \"--default-tll\"; did you mean \"--default-ttl\"?");
     expect_error(ARGUMENTS("--loglevel=info"), NULL,
                  "unknown flag \"--loglevel\"; did you mean \"--log-level\"?");
-    expect_error(ARGUMENTS("--no-stric"), NULL, "unknown flag \"--no-stric\"");
+    expect_error(ARGUMENTS("--no-stric"), NULL,
+                 "unknown flag \"--no-stric\"; --help lists them all");
     expect_error(ARGUMENTS("--no-label"), NULL,
                  "unknown flag \"--no-label\"; did you mean \"--label\"?");
-    expect_error(ARGUMENTS("--zzzzzzzz"), NULL, "unknown flag \"--zzzzzzzz\"");
-    expect_error(ARGUMENTS("--"), NULL, "unknown flag \"--\"");
+    expect_error(ARGUMENTS("--zzzzzzzz"), NULL,
+                 "unknown flag \"--zzzzzzzz\"; --help lists them all");
+    expect_error(ARGUMENTS("--"), NULL, "unknown flag \"--\"; --help lists them all");
     expect_error(ARGUMENTS("--no-quiet=1"), NULL, "--no-quiet takes no value");
     expect_error(ARGUMENTS("--label"), NULL, "--label needs a value: --label TEXT");
     expect_error(ARGUMENTS("--label", "--quiet"), NULL, "--label needs a value: --label TEXT");

@@ -17,7 +17,7 @@
 
 struct reading {
     struct values values;
-    enum option_origin origins[ROWS];
+    struct option_origin origins[ROWS];
     char error[OPTIONS_ERROR_SIZE];
     char path[32];
 };
@@ -82,9 +82,11 @@ static void test_every_kind(void **state)
     assert_int_equal(reading.values.listen.count, 2);
     assert_string_equal(reading.values.listen.items[0], "one, still one");
     assert_int_equal(reading.values.extra.count, 3);
-    assert_int_equal(reading.origins[EXTRA], OPTION_FILE);
-    assert_int_equal(reading.origins[LABEL], OPTION_FILE);
-    assert_int_equal(reading.origins[AGE], OPTION_DEFAULT);
+    assert_int_equal(reading.origins[EXTRA].layer, OPTION_FILE);
+    assert_int_equal(reading.origins[EXTRA].line, 13);
+    assert_int_equal(reading.origins[LISTEN].line, 10);
+    assert_int_equal(reading.origins[LABEL].layer, OPTION_FILE);
+    assert_int_equal(reading.origins[AGE].layer, OPTION_DEFAULT);
     options_release(table, &reading.values);
 }
 
@@ -109,7 +111,7 @@ static void test_null_leaves_a_row_as_it_is(void **state)
     assert_int_equal(reading.values.port, 80);
     assert_null(reading.values.label);
     assert_int_equal(reading.values.listen.count, 2);
-    assert_int_equal(reading.origins[PORT], OPTION_DEFAULT);
+    assert_int_equal(reading.origins[PORT].layer, OPTION_DEFAULT);
     options_release(table, &reading.values);
 }
 
@@ -119,7 +121,7 @@ static void test_an_empty_list_empties_the_default(void **state)
     struct reading reading;
     expect(&reading, "listen: []\n");
     assert_int_equal(reading.values.listen.count, 0);
-    assert_int_equal(reading.origins[LISTEN], OPTION_FILE);
+    assert_int_equal(reading.origins[LISTEN].layer, OPTION_FILE);
     options_release(table, &reading.values);
 }
 
@@ -132,8 +134,8 @@ static void test_mistakes_are_explained_with_their_line(void **state)
     } rows[] = {
         {"label: a\n\ndefault-tl: 1s\n",
          ":3: unknown option \"default-tl\"; did you mean \"default-ttl\"?"},
-        {"zzzzzzzzzz: 1\n", ":1: unknown option \"zzzzzzzzzz\""},
-        {"\"\": 1\n", ":1: unknown option \"\""},
+        {"zzzzzzzzzz: 1\n", ":1: unknown option \"zzzzzzzzzz\"; --help lists them all"},
+        {"\"\": 1\n", ":1: unknown option \"\"; --help lists them all"},
         {"label: a\nlabel: b\n", ":2: label: is given twice in this file"},
         {"config: x\n", ":1: config: cannot be given in the file itself"},
         {"\nadmin-port: 0\n", ":2: admin-port: \"0\" is out of range; allowed is 1 to 65535"},

@@ -146,14 +146,14 @@ static void expect_defaults(const struct values *read)
     options_release(table, &defaults);
 }
 
-static void read_sample(bool is_active, enum option_origin origin)
+static void read_sample(bool is_active, enum option_layer layer)
 {
     char path[PATH_SIZE];
     write_sample(path, is_active);
     const char *argv[] = {"holdfastd", "--config", path, NULL};
     char error[OPTIONS_ERROR_SIZE];
     struct values values = {.config = NULL};
-    enum option_origin origins[ROWS];
+    struct option_origin origins[ROWS];
     bool is_read = read_table(&values, argv, NULL, origins, error);
     unlink(path);
     assert_string_equal(error, "");
@@ -161,7 +161,7 @@ static void read_sample(bool is_active, enum option_origin origin)
     expect_defaults(&values);
     for (int i = 0; i < ROWS; i++) {
         if (i != CONFIG && i != LABEL) {
-            assert_int_equal(origins[i], origin);
+            assert_int_equal(origins[i].layer, layer);
         }
     }
     options_release(table, &values);
