@@ -194,9 +194,10 @@ func TestALeaderStandsAgainUntilItResigns(t *testing.T) {
 	f := newFake(t)
 	client := f.client(Config{})
 	standing, resign := context.WithCancel(ctx)
-	terms, over := make(chan error, 9), make(chan error, 1)
+	began, terms, over := make(chan bool, 9), make(chan error, 9), make(chan error, 1)
 	go func() {
 		over <- client.Lead(standing, "k", func(ctx context.Context, _ *Lease) error {
+			began <- true
 			<-ctx.Done()
 			terms <- context.Cause(ctx)
 			return nil
@@ -207,6 +208,7 @@ func TestALeaderStandsAgainUntilItResigns(t *testing.T) {
 		t.Fatal(ask)
 	}
 	first.grant(time.Minute, time.Minute)
+	next(t, began)
 	first.lose(pb.HoldLost_REASON_TAKEN)
 	expectLost(t, next(t, terms), LossTaken)
 	second := next(t, f.holds)
@@ -217,6 +219,7 @@ func TestALeaderStandsAgainUntilItResigns(t *testing.T) {
 	third.grant(time.Minute, time.Minute)
 	third.expectPing()
 	third.renewed(time.Minute)
+	next(t, began) // or it would be the question that is taken back, without an answer
 	go func() {
 		third.expectHalfClose()
 		third.acknowledge()
