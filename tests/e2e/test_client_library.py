@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from client_driver import Driver, matches
+from relay import Relay
 from waiting import FACTOR, eventually
 
 CASES = yaml.safe_load((pathlib.Path(__file__).parent.parent / "clients/cases.yaml").read_text())
@@ -22,6 +23,7 @@ class Play:
         self.certificates = certificates
         self.actors = actors
         self.servers = {}
+        self.relay = None
         self.drivers = {}
         self.waits = {}
         self.leases = {}
@@ -41,7 +43,14 @@ class Play:
         return self.servers[name]
 
     def address(self, scheme, name="server"):
-        return self.server(name).address(scheme)
+        return self.relayed(name) if scheme == "relay" else self.server(name).address(scheme)
+
+    def relayed(self, name):
+        if self.relay is None:
+            path = self.server(name).address("unix").removeprefix("unix://")
+            self.relay = Relay(self.directory / "relay.sock", path)
+            self.actors.callback(self.relay.close)
+        return self.relay.url
 
     def start_driver(self, name):
         driver = Driver(self.directory, name)
@@ -154,8 +163,8 @@ class Play:
         self.heard[step.get("as", step["fault"])] = {"at": time.monotonic()}
 
     def actor(self, name):
-        if name == "redis":
-            return self.redis
+        if name in ("redis", "relay"):
+            return getattr(self, name)
         return self.server(name) if name.startswith("server") else self.driver(name)
 
 
