@@ -2,6 +2,8 @@
 """What Holdfast is measured by: each row has a figure, a bound, and whether it holds."""
 import collections
 
+GRPC_CPU_MAX = 2.5  # of what the same pairs cost the server over ttRPC
+
 # `value` None: not measured in this run.
 Row = collections.namedtuple("Row", "what value bound holds note")
 
@@ -28,6 +30,19 @@ def _pairs(found):
     ratio = one["holdfast"]["acquire_p50_us"] / one["direct"]["acquire_p50_us"]
     yield at_most("p50 of an acquire, one connection, of direct", ratio, 1.5)
     yield at_most("server CPU per pair, 200 connections (us)", many["holdfast"]["server_cpu_us"], 12)
+    count, ratio = dearest_grpc(found)
+    yield at_most(
+        "server CPU per pair over gRPC, of ttRPC", ratio, GRPC_CPU_MAX, f"with {count}, the worst of them"
+    )
+
+
+def dearest_grpc(found):
+    """(connections, ratio) of the point where gRPC costs the server most beside ttRPC."""
+    ratios = [
+        (point["connections"], point["grpc"]["server_cpu_us"] / point["holdfast"]["server_cpu_us"])
+        for point in found["pairs"]
+    ]
+    return max(ratios, key=lambda pair: pair[1])
 
 
 def best_poller(found):

@@ -65,3 +65,11 @@ def test_the_best_polling_library_counts():
     }}
     assert rows.best_poller(found) == ("b", 30)
     assert rows.best_poller({"competitors": {}}) == (None, None)
+
+
+def test_grpc_is_judged_where_it_costs_most():
+    def point(connections, grpc):
+        return {"connections": connections, "holdfast": {"server_cpu_us": 10}, "grpc": {"server_cpu_us": grpc}}
+
+    found = {"pairs": [point(1, 11), point(50, 26), point(200, 16)]}
+    assert rows.dearest_grpc(found) == (50, 2.6)
