@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from admin import most_calls
 from cli import Cli
 from grpc_client import target_of
 from server import clean_environment
@@ -21,6 +22,13 @@ CHECKS = [
     "reflection", "health", "unary", "watch", "hold", "cancel", "deadline", "large request",
     "error text", "two thousand calls", "slow reader", "drain",
 ]
+CALLS = 2000  # in flight at once, on one connection
+
+
+def asks(probe, question):
+    """Waits until the probe asks to have something done; whether it does."""
+    eventually(lambda: question in probe.out or not probe.is_running(), 120)
+    return probe.is_running()
 
 
 @pytest.mark.parametrize("scheme", ["unix", "tcp", "tls"])
@@ -40,13 +48,16 @@ def test_every_check_is_passed(redis, start_server, certificates, actors, direct
     environment = clean_environment(HOLDFAST_TIME_FACTOR=FACTOR)
     probe = Cli(directory / "probe", words, subprocess.PIPE, environment, program=PROBE[0])
     actors.callback(probe.close)
-    eventually(lambda: "drain?" in probe.out or not probe.is_running(), 120)
-    if probe.is_running():
+    if asks(probe, "calls?"):
+        operator = server.connect(server.address("unix"))
+        eventually(lambda: most_calls(operator) == CALLS, 60)
+        probe.tell("\n")
+    if asks(probe, "drain?"):
         server.signal(signal.SIGTERM)
         server.wait_event("drain.begin")
-        probe.tell("drain\n")
+        probe.tell("\n")
     code = probe.end(60)
-    results = [line for line in probe.out.splitlines() if line != "drain?"]
+    results = [line for line in probe.out.splitlines() if line not in ("calls?", "drain?")]
     assert results == [f"{check}: ok" for check in CHECKS]
     assert code == 0
     assert server.wait(5 * FACTOR) == 0

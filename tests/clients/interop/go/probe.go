@@ -11,7 +11,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -49,6 +48,15 @@ func within(seconds float64) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), after)
 	context.AfterFunc(ctx, cancel)
 	return ctx
+}
+
+var input = bufio.NewReader(os.Stdin)
+
+// Says what is to be done from outside, and waits until it is.
+func tell(what string) {
+	fmt.Println(what)
+	_, err := input.ReadString('\n')
+	must(err == nil, "%v", err)
 }
 
 func dial() *grpc.ClientConn {
@@ -153,23 +161,31 @@ func errorText(api *api) {
 }
 
 func twoThousandCalls(api *api) {
+	const calls = 2000
+	gate := api.connect().held("many")
 	client := api.connect()
-	fences := sync.Map{}
-	problems := make(chan any, 2000)
-	for number := range 2000 {
+	leases := make(chan any, calls)
+	for range calls {
 		go func() {
-			defer func() { problems <- recover() }()
-			key := fmt.Sprintf("many%d", number)
-			lease := client.lease(key)
-			_, isKnown := fences.LoadOrStore(lease["fence"], key)
-			must(!isKnown, "fence %v came twice", lease["fence"])
-			client.release(key, lease["token"])
+			request := message{"key": "many", "mode": "MODE_SHARED", "waitMs": 60000}
+			answer, err := client.call(within(60), "Acquire", request)
+			if lease, isLease := answer["lease"].(message); isLease {
+				leases <- lease["fence"]
+			} else {
+				leases <- fmt.Errorf("%v, %v", answer, err)
+			}
 		}()
 	}
-	for range 2000 {
-		problem := <-problems
-		must(problem == nil, "%v", problem)
+	tell("calls?")
+	gate.release()
+	fences := map[any]bool{}
+	for range calls {
+		fence := <-leases
+		err, isError := fence.(error)
+		must(!isError, "%v", err)
+		fences[fence] = true
 	}
+	must(len(fences) == calls, "%d fences", len(fences))
 }
 
 func slowReader(api *api) {
@@ -205,9 +221,7 @@ func drain(api *api) {
 	answer, err := statuses.Recv()
 	mustBe(codes.OK, err)
 	must(answer.Status == health.HealthCheckResponse_SERVING, "%v", answer.Status)
-	fmt.Println("drain?")
-	_, err = bufio.NewReader(os.Stdin).ReadString('\n')
-	must(err == nil, "%v", err)
+	tell("drain?")
 	answer, err = statuses.Recv()
 	mustBe(codes.OK, err)
 	must(answer.Status == health.HealthCheckResponse_NOT_SERVING, "%v", answer.Status)

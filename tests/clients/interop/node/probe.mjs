@@ -214,11 +214,15 @@ const checks = {
   },
 
   async 'two thousand calls'() {
+    const gate = await held(connect(), 'many');
     const stub = connect();
-    const keys = Array.from({ length: 2000 }, (_, number) => `many${number}`);
-    const leases = await Promise.all(keys.map((key) => acquire(stub, key)));
-    equal(new Set(leases.map((lease) => lease.fence)).size, 2000, 'fences');
-    await Promise.all(leases.map((lease) => release(stub, lease)));
+    const request = { key: 'many', mode: 'MODE_SHARED', waitMs: 60000 };
+    const calls = Array.from({ length: 2000 }, () => call(stub, 'Acquire', request, within(60)));
+    console.log('calls?');
+    await input.next();
+    await gate.release();
+    const fences = (await Promise.all(calls)).map(({ lease }) => lease?.fence);
+    equal(new Set(fences).size, 2000, 'fences');
   },
 
   async 'slow reader'() {

@@ -63,7 +63,7 @@ final class Client implements AutoCloseable {
     }
 
     LocksGrpc.LocksFutureStub later() {
-        return LocksGrpc.newFutureStub(channel).withDeadlineAfter(seconds(20), TimeUnit.SECONDS);
+        return LocksGrpc.newFutureStub(channel).withDeadlineAfter(seconds(60), TimeUnit.SECONDS);
     }
 
     Lease acquire(String key) {

@@ -8,6 +8,7 @@ import holdfast.v1.LocksOuterClass.AcquireRequest;
 import holdfast.v1.LocksOuterClass.AcquireResponse;
 import holdfast.v1.LocksOuterClass.HoldEvent.EventCase;
 import holdfast.v1.LocksOuterClass.Lease;
+import holdfast.v1.LocksOuterClass.Mode;
 import holdfast.v1.LocksOuterClass.WatchEvent;
 import holdfast.v1.LocksOuterClass.WatchRequest;
 import io.grpc.Status;
@@ -179,12 +180,23 @@ public final class Probe {
         }
     }
 
+    /** Says what is to be done from outside, and waits until it is. */
+    private static void tell(String what) throws Exception {
+        OUT.println(what);
+        must(System.in.read() == '\n', "the input has ended");
+    }
+
     private void twoThousandCalls() throws Exception {
+        Client.Hold gate = connect().held("many");
         Client client = connect();
+        AcquireRequest request = AcquireRequest.newBuilder()
+                .setKey("many").setMode(Mode.MODE_SHARED).setWaitMs(60000).build();
         List<ListenableFuture<AcquireResponse>> calls = new ArrayList<>();
         for (int i = 0; i < CALLS; i++) {
-            calls.add(client.later().acquire(AcquireRequest.newBuilder().setKey("many" + i).build()));
+            calls.add(client.later().acquire(request));
         }
+        tell("calls?");
+        gate.release();
         Set<Long> fences = new HashSet<>();
         for (ListenableFuture<AcquireResponse> call : calls) {
             must(call.get().hasLease(), call.get().toString());
@@ -216,8 +228,7 @@ public final class Probe {
         Events<HealthCheckRequest, HealthCheckResponse> statuses = new Events<>();
         HealthGrpc.newStub(connect().channel).watch(HealthCheckRequest.getDefaultInstance(), statuses);
         must(statuses.next().getStatus() == ServingStatus.SERVING, "not SERVING");
-        OUT.println("drain?");
-        must(System.in.read() > 0, "the input has ended");
+        tell("drain?");
         must(statuses.next().getStatus() == ServingStatus.NOT_SERVING, "SERVING while it drains");
         mustBe(Status.Code.UNAVAILABLE, statuses.end());
         hold.ping();
