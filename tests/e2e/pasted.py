@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a README shows, run as somebody would who pastes it."""
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -43,6 +44,10 @@ class Program:
             return next((match for match in found if match), None)
 
         return eventually(look, seconds, f"{pattern!r} in {self.lines}")
+
+    def since(self, text):
+        """The lines from the first with that text on."""
+        return list(itertools.dropwhile(lambda line: text not in line, list(self.lines)))
 
     def close(self):
         with contextlib.suppress(ProcessLookupError):

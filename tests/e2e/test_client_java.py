@@ -46,6 +46,7 @@ def test_the_first_minute_works_as_pasted(start_program, directory):
     alice = pasted.says(r"alice works, with fence (\d+)")
     bob = pasted.says(r"bob works, with fence (\d+)")
     assert int(bob[1]) > int(alice[1])
+    assert not [line for line in pasted.since("bob works") if "alice works" in line]
     assert not [line for line in pasted.lines if "Exception" in line]
 
 
