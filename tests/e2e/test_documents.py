@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the documentation says of the running program."""
+import os
 import pathlib
 import re
 import shlex
 import shutil
 import subprocess
+import textwrap
 
 import pytest
+import yaml
 
-from server import run_holdfastd
+from server import HOLDFAST, clean_environment, run_holdfastd
 from ttrpc import RpcError
+from waiting import eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -102,6 +106,42 @@ def test_the_foreign_release_that_is_documented_works(redis, client):
     (script, arguments) = re.findall(r'^EVAL "(.*)" (1 .*)$', document("redis.md"), re.MULTILINE)[0]
     assert redis("EVAL", script, *arguments.split()) == 1
     client.lease("backup")
+
+
+def kubernetes():
+    """The pieces of YAML in docs/probing.md, as one."""
+    pieces = re.findall(r"^```yaml\n(.*?)^```$", document("probing.md"), re.DOTALL | re.MULTILINE)
+    found = [yaml.safe_load(textwrap.dedent(piece)) for piece in pieces]
+    assert len(found) == 3
+    return found
+
+
+def test_the_sidecar_of_kubernetes_starts_as_written():
+    sidecar = kubernetes()[0]["initContainers"][0]
+    checked = run_holdfastd("--check-config", *sidecar["args"])
+    assert checked.returncode == 0, checked.stderr
+    port = sidecar["ports"][0]["containerPort"]
+    assert f"tcp://0.0.0.0:{port}" in sidecar["args"]
+    assert {sidecar[probe]["grpc"]["port"] for probe in ("startupProbe", "readinessProbe")} == {port}
+    assert kubernetes()[1]["livenessProbe"]["tcpSocket"]["port"] == port
+
+
+def test_the_probe_by_command_follows_redis(redis, server):
+    command = kubernetes()[2]["readinessProbe"]["exec"]["command"]
+    path = f"{HOLDFAST.parent}:{os.environ['PATH']}"
+    environment = clean_environment(HOLDFAST_SERVER=server.unix, PATH=path)
+
+    def is_ready():
+        return subprocess.run(command, env=environment, timeout=60).returncode == 0
+
+    assert is_ready()
+    redis.kill()
+    eventually(lambda: not is_ready())
+    redis.start()
+    eventually(is_ready)
+    server.kill()
+    assert not is_ready()
+    server.start()
 
 
 def stub_commands():
