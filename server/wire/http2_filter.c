@@ -5,8 +5,11 @@
 
 #define PREFACE_SIZE    ((size_t)24)
 #define RST_STREAM_SIZE 4
+#define LAST_ID_SIZE    ((size_t)4)
 
-enum { HEADERS = 1, RST_STREAM = 3 };
+enum { HEADERS = 1, RST_STREAM = 3, GOAWAY = 7 };
+
+static const uint8_t zeros[LAST_ID_SIZE];
 
 static size_t smaller(size_t a, size_t b)
 {
@@ -28,6 +31,7 @@ static void begin_frame(struct http2_filter *filter)
     filter->is_dropping = header[3] == RST_STREAM && filter->payload_left == RST_STREAM_SIZE &&
                           id % 2 == 1 && id > filter->newest_id;
     filter->dropped += filter->is_dropping;
+    filter->zeros_left = header[3] == GOAWAY ? smaller(LAST_ID_SIZE, filter->payload_left) : 0;
     if (header[3] == HEADERS && id > filter->newest_id) {
         filter->newest_id = id;
     }
@@ -47,6 +51,18 @@ static bool take_header(struct http2_filter *filter, const uint8_t *bytes, size_
     return filter->is_dropping || pass(user, filter->header, HTTP2_FRAME_HEADER_SIZE);
 }
 
+static bool pass_payload(struct http2_filter *filter, const uint8_t *bytes, size_t *size,
+                         http2_filter_fn *pass, void *user)
+{
+    if (filter->zeros_left > 0) {
+        *size = smaller(*size, filter->zeros_left);
+        filter->zeros_left -= *size;
+        bytes = zeros;
+    }
+    filter->payload_left -= *size;
+    return filter->is_dropping || pass(user, bytes, *size);
+}
+
 /* Passes on what is of one kind: greeting, header or payload. How much that was is set. */
 static bool pass_one(struct http2_filter *filter, const uint8_t *bytes, size_t length, size_t *size,
                      http2_filter_fn *pass, void *user)
@@ -58,8 +74,7 @@ static bool pass_one(struct http2_filter *filter, const uint8_t *bytes, size_t l
     }
     if (filter->payload_left > 0) {
         *size = smaller(length, filter->payload_left);
-        filter->payload_left -= *size;
-        return filter->is_dropping || pass(user, bytes, *size);
+        return pass_payload(filter, bytes, size, pass, user);
     }
     *size = smaller(length, HTTP2_FRAME_HEADER_SIZE - filter->header_length);
     return take_header(filter, bytes, *size, pass, user);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes out of what a client sends what RFC 9113 (6.4) makes an offence and an honest client may
- * do: to reset a stream that it never opened. gRPC's C library does, when a deadline passes between
- * the choice of a stream's id and its first frame; and all that the connection holds should not be
- * lost for that. Bytes in, bytes out; no I/O.
+ * Takes out of what a client sends what RFC 9113 makes an offence and an honest client may do:
+ *
+ *   to reset a stream that it never opened (6.4). gRPC's C library does, when a deadline passes
+ *   between the choice of a stream's id and its first frame; and all that the connection holds
+ *   should not be lost for that
+ *
+ *   to name a stream of its own as the last one when it goes (6.8), as grpc-go does: it means none
+ *
+ * Bytes in, bytes out; no I/O.
  */
 #ifndef HOLDFAST_WIRE_HTTP2_FILTER_H
 #define HOLDFAST_WIRE_HTTP2_FILTER_H
@@ -21,6 +26,7 @@ struct http2_filter {
     uint8_t header[HTTP2_FRAME_HEADER_SIZE];
     size_t header_length; /* bytes of it that have come */
     size_t payload_left;  /* of the frame that it begins */
+    size_t zeros_left;    /* bytes of that payload which are passed on as zeros */
     bool is_dropping;     /* that frame */
     uint32_t newest_id;   /* of the streams that were opened */
     uint64_t dropped;     /* frames so far */

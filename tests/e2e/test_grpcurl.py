@@ -181,6 +181,12 @@ def test_errors_have_code_and_text(call):
     assert "Message: key: missing; 1 to 512 bytes are required" in text
 
 
+def test_an_error_text_may_hold_anything(call):
+    name = "zoë 100% — 鎖"
+    text = call(NOT_FOUND, "grpc.health.v1.Health/Check", json.dumps({"service": name}))
+    assert name in text
+
+
 def test_a_large_message_is_refused(call):
     request = json.dumps({"key": "k", "label": "x" * 100000})
     text = call(RESOURCE_EXHAUSTED, "holdfast.v1.Locks/Acquire", request)
@@ -203,6 +209,20 @@ def test_a_killed_holder_frees_its_lock(redis, begin):
     holder.wait_for('"granted"')
     holder.kill()
     eventually(lambda: not redis.holds("deploy"), 2)
+
+
+def test_a_hold_goes_on_while_the_server_drains(server, redis, begin):
+    holder = begin("hold until Ctrl-D")
+    holder.tell('{"ask": {"key": "deploy"}}')
+    holder.wait_for('"granted"')
+    server.signal(signal.SIGTERM)
+    server.wait_event("drain.begin")
+    holder.tell('{"ping": {}}')
+    holder.wait_for('"renewed"')
+    assert redis.holds("deploy")
+    assert holder.end() == 0, holder.err
+    assert '"released"' in holder.out
+    assert server.wait(10 * FACTOR) == 0
 
 
 def test_a_drain_tells_watches_of_health(server, start, place):

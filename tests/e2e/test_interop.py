@@ -61,3 +61,4 @@ def test_every_check_is_passed(redis, start_server, certificates, actors, direct
     assert results == [f"{check}: ok" for check in CHECKS]
     assert code == 0
     assert server.wait(5 * FACTOR) == 0
+    assert not server.find_events("connection.refused")

@@ -442,6 +442,24 @@ static void a_stream_may_be_taken_back_before_it_is_opened(void **state)
     expect_nothing(fixture);
 }
 
+static void who_goes_may_name_its_own_stream_as_the_last(void **state)
+{
+    static const uint8_t goaway[] = {0, 0, 9, GOAWAY, 0, 0, 0, 0, 0, /* its header */
+                                     0, 0, 0, 1,      0, 0, 0, 0, 'x'};
+    struct fixture *fixture = *state;
+    send_request(fixture, 1, END_STREAM);
+    for (size_t cut = 1; cut < sizeof(goaway); cut++) {
+        assert_true(give(fixture, goaway, cut));
+        assert_true(give(fixture, goaway + cut, sizeof(goaway) - cut));
+    }
+    expect_nothing(fixture);
+    assert_false(http2_is_over(fixture->http2));
+    respond(fixture, 1, true);
+    expect_frame(fixture, HEADERS, END_HEADERS | END_STREAM, 1);
+    assert_true(http2_is_over(fixture->http2));
+    assert_null(http2_problem(fixture->http2));
+}
+
 static void windows_grow_by_what_is_consumed(void **state)
 {
     struct fixture *fixture = *state;
@@ -553,6 +571,7 @@ int main(void)
         TEST(who_is_answered_is_told_to_stop),
         TEST(a_stream_may_be_taken_back_by_both),
         TEST(a_stream_may_be_taken_back_before_it_is_opened),
+        TEST(who_goes_may_name_its_own_stream_as_the_last),
         TEST(windows_grow_by_what_is_consumed),
         TEST(idle_frames_are_counted),
         TEST(resets_by_the_thousand_are_the_users_business),
