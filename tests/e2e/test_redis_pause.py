@@ -113,7 +113,7 @@ def staggered(client, count, ttl_ms):
     return streams
 
 
-def test_what_redis_still_has_is_kept(start_redis, start_server, figure):
+def test_what_redis_still_has_is_kept(undisturbed, start_redis, start_server, figure):
     """Every lease whose key lives when Redis wakes, but for the safety margin of ttl/100 + 2 ms and
     the time that a renewal takes; every other one was at risk, and lost while its key still lived."""
     ttl_ms = 9000
