@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random sequences of operations, on the shipped script and on the model: every reply, every record,
-every queue and every message must be the same. HOLDFAST_SEEDS and HOLDFAST_SEED choose which."""
+"""Random sequences of operations, on the shipped script, on the model, and on the one that the
+simulation runs on: every reply, every record, every queue and every message must be the same.
+HOLDFAST_SEEDS and HOLDFAST_SEED choose which."""
 
 import os
 import random
@@ -12,6 +13,7 @@ from batch import CLOSED, CONTENDED, FOREIGN, IS_CLOSED, IS_SHARED, Batches, Rec
 from batch import acquire, beside, inspect, leave, read_record, release, renew, resume
 from batch import write_register
 from model import EXCLUSIVE, NOBODY, SHARED, Model
+from simulated import Simulated
 
 SEQUENCES = int(os.environ.get("HOLDFAST_SEEDS", "500"))
 FIRST = int(os.environ.get("HOLDFAST_SEED", "1"))
@@ -82,6 +84,12 @@ class Run:
             write_register(self.client, fence=self.client.time_us() + HOUR_US)
         hearing.set_listening(self.model.listening)
         hearing.take()
+        self.simulated = Simulated(KEYS, SERVERS)
+        self.simulated.hear(self.model.listening)
+        self.simulated.at(self.client.time_us())
+
+    def close(self):
+        self.simulated.close()
 
     def ask(self, server, **fields):
         tenure = tenure_of(server, self.random.randint(0, 1))
@@ -98,7 +106,8 @@ class Run:
         return self.random.randint(30000, 90000)
 
     def operation(self, key, server):
-        """The operation for the script, and what asks the model for the same and checks."""
+        """The operation for the script, what asks the model for the same and checks, and the same for
+        the simulation's model, if it has such an operation."""
         kind = self.random.choice(["acquire"] * 5 + ["renew"] * 2 + ["release"] * 4
                                   + ["leave", "resume", "inspect"])
         return getattr(self, kind)(key, server)
@@ -122,8 +131,9 @@ class Run:
             else:
                 self.check_holder(key, result[1:7])
 
-        return acquire(key, ask, ttl_ms, mode, self.limit, wants_queue, block,
-                       grant_ms), check
+        return acquire(key, ask, ttl_ms, mode, self.limit, wants_queue, block, grant_ms), check, dict(
+            verb="acquire", tenure=ask.tenure, token=ask.token, ttl_ms=ttl_ms, mode=mode,
+            limit=self.limit, wants_queue=wants_queue, block=block, grant_ms=grant_ms)
 
     def renew(self, key, server):
         lock = self.model.lock(key)
@@ -145,7 +155,9 @@ class Run:
                     assert rest.pop(0) == grant.fence
                 self.check_block(key, server, block, rest)
 
-        return renew(key, ask, ttl_ms, mode, block), check
+        return renew(key, ask, ttl_ms, mode, block), check, dict(
+            verb="renew", tenure=ask.tenure, token=ask.token, ttl_ms=ttl_ms, mode=mode, block=block,
+            fence=ask.fence, since_ms=ask.since_ms)
 
     def release(self, key, server):
         ask = self.ask(server)
@@ -156,7 +168,9 @@ class Run:
         def check(result):
             assert result == [self.model.release(key, server, ask, wants_queue, delay_ms)]
 
-        return release(key, ask, wants_queue, delay_ms, is_shared), check
+        return release(key, ask, wants_queue, delay_ms, is_shared), check, dict(
+            verb="release", tenure=ask.tenure, token=ask.token, wants_queue=wants_queue,
+            delay_ms=delay_ms)
 
     def leave(self, key, server):
         ask = self.ask(server)
@@ -167,7 +181,8 @@ class Run:
         def check(result):
             assert result == [self.model.leave(key, server, ask.tenure)]
 
-        return leave(key, ask), check
+        return leave(key, ask), check, dict(
+            verb="release", tenure=ask.tenure, token=ask.token, keeps_lock=True)
 
     def resume(self, key, server):
         ask = self.ask(server)
@@ -182,10 +197,11 @@ class Run:
                 flags = IS_SHARED if self.model.lock(key).mode == SHARED else 0
                 assert result[1:] == [flags, grant.fence, grant.since_ms, grant.label, grant.value]
 
-        return resume(key, other.tenure, token, ttl_ms), check
+        return resume(key, other.tenure, token, ttl_ms), check, dict(
+            verb="resume", tenure=other.tenure, token=token, ttl_ms=ttl_ms)
 
     def inspect(self, key, server):
-        return inspect(key), lambda result: self.check_inspect(key, result)
+        return inspect(key), lambda result: self.check_inspect(key, result), None
 
     def check_block(self, key, server, block, fields):
         if not block:
@@ -228,16 +244,20 @@ class Run:
         if what == "hear":
             self.model.listening = {s for s in SERVERS if self.random.random() < 0.7}
             self.hearing.set_listening(self.model.listening)
+            self.simulated.hear(self.model.listening)
         elif what == "foreign" and not lock.grants and not lock.is_foreign:
             self.client("SET", key, "x", "PX", 60000)
             lock.is_foreign, lock.mode = True, EXCLUSIVE
+            self.simulated.foreign(key)
         elif lock.is_foreign or (lock.grants and lock.mode == EXCLUSIVE):
             self.client("DEL", key)
             lock.is_foreign, lock.grants = False, []
+            self.simulated.delete(key)
         elif lock.grants:
             ended = self.random.choice(lock.grants)
             self.client("ZADD", key, "XX", self.client.time_us() - 1, ended.token)
             lock.grants.remove(ended)
+            self.simulated.end(key, ended)
 
     def check_state(self, key):
         lock = self.model.lock(key)
@@ -272,21 +292,55 @@ class Run:
             if lock.mode == EXCLUSIVE and lock.queue:
                 assert record.flags & CONTENDED
 
+    def check_simulated(self, server, keys, asked, results):
+        """The simulation promises nothing that the script does not do: its words, its locks and its
+        queues are the same, and it sends no message that the script does not send."""
+        told, changed = [], set()
+        for key, (_, _, operation), result in zip(keys, asked, results):
+            if operation is None:
+                continue
+            word, waiting, heard, is_changed = self.simulated.run(key=key, server=server, **operation)
+            assert word == result[0], f"the simulation's model says {word} to {operation}"
+            if word == "OK" and operation.get("block"):
+                assert waiting == result[-1]
+            told += heard
+            changed |= {key} if is_changed else set()
+        assert set(told) == set(self.model.told), "told by the simulation's model"
+        assert changed <= self.model.changed
+
+    def check_simulated_state(self, key):
+        lock = self.model.lock(key)
+        kind, mode, holds, entries = self.simulated.lock(key)
+        wanted = "foreign" if lock.is_foreign else "held" if lock.grants else "free"
+        assert kind == wanted
+        assert entries == [(server, entry.tenure) for server, entry in lock.queue.items()]
+        if kind != "held":
+            return
+        assert mode == lock.mode
+        ours = sorted((grant.tenure, NOBODY if grant.is_closed else grant.token, grant.fence,
+                       grant.since_ms, grant.until_us, grant.is_closed) for grant in lock.grants)
+        assert ours == sorted((NOBODY, NOBODY, *hold[2:]) if hold[5] else hold for hold in holds)
+
     def step(self):
         if self.random.random() < 0.15:
             self.disturb()
         keys = self.random.sample(KEYS, self.random.choice([1, 1, 2, 3]))
         server = self.batches.server = self.random.choice(SERVERS)
         asked = [self.operation(key, server) for key in keys]
-        now_us, results = self.batches.run(*[operation for operation, _ in asked])
-        self.trace = [*zip((operation[:2] for operation, _ in asked), results)]
+        now_us, results = self.batches.run(*[operation for operation, _, _ in asked])
+        self.trace = [*zip((operation[:2] for operation, _, _ in asked), results)]
         self.model.at(now_us)
+        self.simulated.at(now_us)
         self.model.told, self.model.changed = [], set()
-        for (_, check), result in zip(asked, results):
+        for (_, check, _), result in zip(asked, results):
             check(result)
+        self.check_simulated(server, keys, asked, results)
         for key in KEYS:
             self.check_state(key)
         self.model.settle()
+        self.simulated.adopt(self.batches.fence(), self.model.locks)
+        for key in KEYS:
+            self.check_simulated_state(key)
         told, changed = self.hearing.take()
         assert told == self.model.told
         assert changed == self.model.changed
@@ -310,6 +364,7 @@ def test_random_sequences(client, script, shared_server, part):
                     run.step()
                 except AssertionError as problem:
                     raise AssertionError(
-                        f"seed {seed}, step {step}: {problem}\n{run.trace}") from problem
+                        f"seed {seed}, step {step}: {problem!r}\n{run.trace}") from problem
+            run.close()
     finally:
         hearing.close()

@@ -90,7 +90,8 @@ static struct redis_hold *grant(struct sim_redis *redis, const struct redis_requ
 static void confirm(struct sim_redis *redis, const struct redis_request *request,
                     struct redis_hold *hold)
 {
-    if (hold->is_passed) {
+    const struct id128 nobody = {{0}};
+    if (id128_equal(&hold->token, &nobody)) {
         hold->token = request->token;
     }
     restore_ttl(redis, request, hold);
@@ -110,33 +111,47 @@ static void put_off(struct sim_redis *redis, const struct redis_request *request
     result->holder.waiting = 0;
 }
 
+static bool has_room(const struct redis_lock *lock, const struct redis_request *request)
+{
+    return redis_has_room(lock, request->mode, request->limit, &request->token);
+}
+
+/* Whether a lock that may be had is this request's: an EXCLUSIVE one is whoever's comes first. */
+static bool may_pass_by(const struct redis_lock *lock, const struct redis_request *request)
+{
+    return request->mode == STORE_EXCLUSIVE || redis_is_first(lock, &request->tenure);
+}
+
 static void acquire(struct sim_redis *redis, const struct redis_request *request,
                     struct store_result *result)
 {
     struct redis_lock *lock = sim_redis_lock(redis, request->lock);
     struct redis_hold *hold = redis_find_own(lock, request);
-    const bool has_room = redis_has_room(lock, request->mode, request->limit);
-    if (hold != NULL) {
-        confirm(redis, request, hold);
-    } else if (has_room && redis_is_recovering(redis)) {
+    if (hold == NULL && has_room(lock, request) && redis_is_recovering(redis)) {
         result->code = STORE_RECOVERING;
         result->retry_after_us = redis->data.recovery_until_us - redis_steady_us(redis);
         return;
-    } else {
-        redis_serve(redis, request->lock, &request->tenure);
-        if (!redis_has_room(lock, request->mode, request->limit) ||
-            !redis_is_first(lock, &request->tenure)) {
-            put_off(redis, request, result);
-            return;
-        }
-        hold = grant(redis, request);
     }
-    redis_dequeue(lock, request->server, &request->tenure);
+    if (hold == NULL && has_room(lock, request) && !may_pass_by(lock, request)) {
+        redis_serve(redis, request->lock); /* perhaps to itself */
+        hold = redis_find_own(lock, request);
+    }
+    if (hold != NULL) {
+        confirm(redis, request, hold);
+    } else if (has_room(lock, request) && may_pass_by(lock, request)) {
+        hold = grant(redis, request);
+    } else {
+        put_off(redis, request, result);
+        return;
+    }
+    const bool has_left = redis_dequeue(redis, request);
     result->code = STORE_OK;
     result->fence = hold->fence;
     result->since_ms = hold->since_ms;
     reserve(redis, request, hold, result);
-    redis_serve(redis, request->lock, NULL); /* readers behind a reader */
+    if (has_left && request->mode == STORE_SHARED) {
+        redis_serve(redis, request->lock); /* readers behind a reader */
+    }
 }
 
 /* Whether a renewal may bring its lock back, which is missing. */
@@ -145,7 +160,7 @@ static bool may_recreate(const struct sim_redis *redis, const struct redis_reque
 {
     const bool is_unseen =
         request->fence > redis->data.mark || redis->world->config.mistake == MISTAKE_RECREATE_ALL;
-    const bool is_open = redis_has_room(lock, request->mode, 0);
+    const bool is_open = redis_has_room(lock, request->mode, 0, &request->token);
     return is_open && redis_is_recovering(redis) && request->fence > 0 && is_unseen &&
            request->mode != STORE_ANY_MODE;
 }
@@ -193,8 +208,9 @@ static void renew(struct sim_redis *redis, const struct redis_request *request,
 static void leave(struct sim_redis *redis, const struct redis_request *request,
                   struct store_result *result)
 {
-    redis_dequeue(sim_redis_lock(redis, request->lock), request->server, &request->tenure);
-    redis_serve(redis, request->lock, NULL);
+    if (redis_dequeue(redis, request)) {
+        redis_serve(redis, request->lock);
+    }
     result->code = STORE_OK;
 }
 
@@ -208,9 +224,7 @@ static void release(struct sim_redis *redis, const struct redis_request *request
         hold = &lock->holds[0];
     }
     result->code = STORE_NOT_HELD;
-    if (request->wants_queue) {
-        redis_dequeue(lock, request->server, &request->tenure);
-    }
+    const bool has_left = request->wants_queue && redis_dequeue(redis, request);
     if (hold != NULL) {
         result->code = STORE_OK;
         check_change(redis, request, hold, hold->fence);
@@ -222,7 +236,9 @@ static void release(struct sim_redis *redis, const struct redis_request *request
             redis_remove_hold(lock, hold);
         }
     }
-    redis_serve(redis, request->lock, NULL);
+    if (result->code == STORE_OK || has_left) {
+        redis_serve(redis, request->lock);
+    }
 }
 
 static void resume(struct sim_redis *redis, const struct redis_request *request,
@@ -344,13 +360,9 @@ void sim_redis_execute(struct sim_redis *redis, const struct redis_request *requ
     }
     struct store_holder before = {.is_held = false};
     struct store_holder after = {.is_held = false};
-    const struct id128 first = lock->entries[0].tenure;
     redis_describe(redis, lock, &before);
     run(redis, request, result);
     redis_describe(redis, lock, &after);
-    if (before.waiting > 0 && !redis_is_first(lock, &first)) {
-        redis_tell_first(redis, request->lock); /* who is first knows when the lock will be free */
-    }
     if (has_changed(&before, &after)) {
         hints_publish_change(redis->world, request->lock);
     }

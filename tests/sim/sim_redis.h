@@ -6,12 +6,13 @@
  * ever changes a hold of another owner, and that nothing is re-created that its data had seen
  * before it forgot.
  *
- * A lock that is freed is passed to the first in the queue whose server hears of it. Nobody passes
- * it by: an acquire that finds it free serves the queue first. In the recovery window nothing is
- * passed; the first in the queue hears a hint all the same, so that it asks when the window ends.
- * Whoever is first in the queue hears one, too, when it becomes the first, and when the lock will
- * be free earlier than it was told: when the ttl shrinks, or a lock delay begins. So it always has
- * a timer at the right time, even if the server to which the lock was passed before is gone.
+ * A lock that is freed is passed to the first in the queue whose server hears of it. An EXCLUSIVE
+ * one that is found free, for its holder's time ran out, is whoever's asks first; a SHARED one is
+ * nobody's before the queue was served. In the recovery window nothing is passed; the first in the
+ * queue hears a hint all the same, so that it asks when the window ends. Whoever is first in the
+ * queue hears one, too, when it becomes the first, and when the lock will be free earlier than it
+ * was told: when the ttl shrinks, or a lock delay begins. So it always has a timer at the right
+ * time, even if the server to which the lock was passed before is gone.
  */
 #ifndef SIM_REDIS_H
 #define SIM_REDIS_H
@@ -51,8 +52,10 @@ struct redis_hold {
 struct redis_entry {
     unsigned server;
     struct id128 tenure;
+    struct id128 token;
     enum store_mode mode;
     uint32_t limit;
+    int64_t grant_ms; /* how long the queue gives the lock for */
     int64_t expires_us;
     bool is_restored;
 };
@@ -109,6 +112,7 @@ struct redis_request {
     bool keeps_lock;
     int64_t since_ms;
     int64_t ttl_ms;
+    int64_t grant_ms; /* how long the queue may give it for */
     int64_t lock_delay_ms;
     int64_t not_after_us; /* by TIME */
 };

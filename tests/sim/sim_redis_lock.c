@@ -18,23 +18,39 @@ bool redis_is_recovering(const struct sim_redis *redis)
 
 struct redis_hold *redis_find_own(struct redis_lock *lock, const struct redis_request *request)
 {
+    const bool is_shared = lock->mode == STORE_SHARED;
+    if (request->verb == STORE_ACQUIRE && request->mode != lock->mode) {
+        return NULL;
+    }
     for (size_t i = 0; lock->kind == REDIS_HELD && i < lock->hold_count; i++) {
         struct redis_hold *hold = &lock->holds[i];
-        if (!hold->is_closed && id128_equal(&hold->tenure, &request->tenure)) {
+        if (!hold->is_closed && id128_equal(&hold->tenure, &request->tenure) &&
+            (!is_shared || id128_equal(&hold->token, &request->token))) {
             return hold;
         }
     }
     return NULL;
 }
 
-bool redis_has_room(const struct redis_lock *lock, enum store_mode mode, uint32_t limit)
+static bool has_token(const struct redis_lock *lock, const struct id128 *token)
+{
+    for (size_t i = 0; i < lock->hold_count; i++) {
+        if (id128_equal(&lock->holds[i].token, token)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool redis_has_room(const struct redis_lock *lock, enum store_mode mode, uint32_t limit,
+                    const struct id128 *token)
 {
     if (lock->kind == REDIS_FREE) {
         return true;
     }
     const bool is_shared = mode == STORE_SHARED && lock->kind == REDIS_HELD &&
                            lock->mode == STORE_SHARED && lock->hold_count < REDIS_HOLDS;
-    return is_shared && (limit == 0 || lock->hold_count < limit);
+    return is_shared && (limit == 0 || lock->hold_count < limit) && !has_token(lock, token);
 }
 
 struct redis_hold *redis_add_hold(struct sim_redis *redis, size_t lock, enum store_mode mode,
@@ -175,7 +191,11 @@ struct redis_lock *sim_redis_lock(struct sim_redis *redis, size_t lock)
 const struct redis_hold *sim_redis_find_token(struct sim_redis *redis, size_t lock,
                                               const struct id128 *token)
 {
+    const struct id128 nobody = {{0}};
     const struct redis_lock *found = sim_redis_lock(redis, lock);
+    if (id128_equal(token, &nobody)) {
+        return NULL;
+    }
     for (size_t i = 0; found->kind == REDIS_HELD && i < found->hold_count; i++) {
         if (!found->holds[i].is_closed && id128_equal(&found->holds[i].token, token)) {
             return &found->holds[i];

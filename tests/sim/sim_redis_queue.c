@@ -49,18 +49,27 @@ void redis_enqueue(struct sim_redis *redis, const struct redis_request *request)
     *entry = (struct redis_entry){
         .server = request->server,
         .tenure = request->tenure,
+        .token = request->token,
         .mode = request->mode,
         .limit = request->limit,
+        .grant_ms = request->grant_ms,
         .expires_us = last_end_us(redis, lock) + STORE_QUEUE_LINGER_MS * WORLD_MS,
     };
 }
 
-void redis_dequeue(struct redis_lock *lock, unsigned server, const struct id128 *tenure)
+bool redis_dequeue(struct sim_redis *redis, const struct redis_request *request)
 {
-    const struct redis_entry *entry = find_entry(lock, server);
-    if (entry != NULL && id128_equal(&entry->tenure, tenure)) {
-        remove_entry(lock, (size_t)(entry - lock->entries));
+    struct redis_lock *lock = sim_redis_lock(redis, request->lock);
+    const struct redis_entry *entry = find_entry(lock, request->server);
+    if (entry == NULL || !id128_equal(&entry->tenure, &request->tenure)) {
+        return false;
     }
+    const bool was_first = entry == &lock->entries[0];
+    remove_entry(lock, (size_t)(entry - lock->entries));
+    if (was_first) {
+        redis_tell_first(redis, request->lock); /* who is first knows when the lock will be free */
+    }
+    return true;
 }
 
 static void drop_expired(struct sim_redis *redis, struct redis_lock *lock)
@@ -95,26 +104,30 @@ static void pass(struct sim_redis *redis, size_t at, const struct redis_entry *e
         .tenure = entry->tenure,
         .fence = fence,
         .since_ms = sim_redis_time_us(redis) / WORLD_MS,
-        .ttl_ms = STORE_GRANT_MS,
-        .expires_us = redis_steady_us(redis) + STORE_GRANT_MS * WORLD_MS,
+        .ttl_ms = entry->grant_ms,
+        .expires_us = redis_steady_us(redis) + entry->grant_ms * WORLD_MS,
         .is_passed = true,
         .is_restored = entry->is_restored,
     };
-    (void)redis_add_hold(redis, at, entry->mode, &hold);
+    struct redis_hold *added = redis_add_hold(redis, at, entry->mode, &hold);
+    if (entry->mode == STORE_SHARED) {
+        added->token = entry->token;
+    }
     redis->passes++;
     world_trace(redis->world, "redis: lock %zu passes to sidecar %u with fence %llu", at,
                 entry->server, (unsigned long long)hold.fence);
 }
 
-void redis_serve(struct sim_redis *redis, size_t at, const struct id128 *tenure)
+void redis_serve(struct sim_redis *redis, size_t at)
 {
     const bool is_double = redis->world->config.mistake == MISTAKE_DOUBLE_PASS;
     struct redis_lock *lock = sim_redis_lock(redis, at);
     drop_expired(redis, lock);
     bool has_passed = false;
-    while (lock->entry_count > 0 && (tenure == NULL || !redis_is_first(lock, tenure))) {
+    bool has_moved = false;
+    while (lock->entry_count > 0) {
         const struct redis_entry entry = lock->entries[0];
-        const bool has_room = redis_has_room(lock, entry.mode, entry.limit);
+        const bool has_room = redis_has_room(lock, entry.mode, entry.limit, &entry.token);
         if (!has_room && !(is_double && has_passed && lock->hold_count < 2)) {
             break;
         }
@@ -125,10 +138,14 @@ void redis_serve(struct sim_redis *redis, size_t at, const struct id128 *tenure)
             return;
         }
         remove_entry(lock, 0);
+        has_moved = true;
         if (is_heard) {
             pass(redis, at, &entry, fence);
             has_passed = true;
         }
+    }
+    if (has_moved) {
+        redis_tell_first(redis, at);
     }
 }
 

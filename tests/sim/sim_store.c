@@ -229,6 +229,7 @@ static void add_item(struct command *command, struct store_op *op)
                 .keeps_lock = op->keeps_lock,
                 .since_ms = op->since_ms,
                 .ttl_ms = op->ttl_ms,
+                .grant_ms = op->ttl_ms < STORE_GRANT_MS ? op->ttl_ms : STORE_GRANT_MS,
                 .lock_delay_ms = op->lock_delay_ms,
                 .not_after_us = command->not_after_us,
             },
