@@ -133,6 +133,19 @@ static void end_hold(void)
     redis_remove_hold(&world.redis.data.locks[lock], find(lock, &token));
 }
 
+static void put_hold(void)
+{
+    const size_t lock = lock_number();
+    const enum store_mode mode = (enum store_mode)number();
+    struct redis_hold hold = {.tenure = id()};
+    hold.token = id();
+    hold.fence = number();
+    hold.since_ms = (int64_t)number();
+    hold.expires_us = (int64_t)number();
+    hold.is_closed = number() != 0;
+    (void)redis_add_hold(&world.redis, lock, mode, &hold);
+}
+
 /* "told SERVER TENURE" and "changed" for what it publishes, then "answer WORD WAITING". */
 static void run_operation(void)
 {
@@ -200,6 +213,10 @@ static void obey(const char *request)
         world.redis.data.fence_register = number();
     } else if (strcmp(request, "fence") == 0) {
         set_fence();
+    } else if (strcmp(request, "hold") == 0) {
+        put_hold();
+    } else if (strcmp(request, "other") == 0) {
+        sim_redis_toggle_type(&world.redis, lock_number());
     } else if (strcmp(request, "foreign") == 0) {
         (void)sim_redis_foreign_set(&world.redis, lock_number(), 1, HOUR_MS);
     } else if (strcmp(request, "delete") == 0) {

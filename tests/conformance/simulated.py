@@ -30,6 +30,13 @@ class Simulated:
     def foreign(self, key):
         self._ask("foreign", self.keys.index(key))
 
+    def other_type(self, key):
+        self._ask("other", self.keys.index(key))
+
+    def put(self, key, mode, grant):
+        self._ask("hold", self.keys.index(key), mode, grant.tenure, grant.token, grant.fence,
+                  grant.since_ms, grant.until_us, int(grant.is_closed))
+
     def delete(self, key):
         self._ask("delete", self.keys.index(key))
 

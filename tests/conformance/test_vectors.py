@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every operation on every prior state (vectors.json): on the shipped script, once and again, and on
-the model. HOLDFAST_VECTORS=write makes the table anew from what the script does, for reading."""
+"""Every operation on every prior state (vectors.json): on the shipped script, once and again, on the
+model, and on the one that the simulation runs on. HOLDFAST_VECTORS=write makes the table anew from what the script does, for reading."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import pytest
 from batch import SHARED, Record, acquire, beside, inspect, leave, read_record, release, renew
 from batch import resume
 from model import EXCLUSIVE, FOR_EVER, NOBODY, Grant, Model
+from simulated import Simulated
 
 PATH = pathlib.Path(__file__).parent / "vectors.json"
 VECTORS = json.loads(PATH.read_text())
@@ -283,6 +284,83 @@ def test_model(verb, name):
         rows = sorted(row(grant, (grant.until_us - model.now_us) // 1000) for grant in lock.grants)
         for ours, theirs in zip(rows, expected["lock"], strict=True):
             assert comparable(ours) == comparable(theirs)
+
+
+# In the simulation's model, which knows neither labels nor a grant that never ends
+
+
+SIMULATED = [(verb, name) for verb, name in CASES
+             if verb != "INSPECT" and ("string" in VECTORS["locks"][name]
+                                       or VECTORS["locks"][name].get("ttl_ms", 0) is not None)]
+NOW_US = 1_700_000_000_000_000
+
+
+@pytest.fixture
+def simulated():
+    simulated = Simulated([KEY], [SERVER])
+    yield simulated
+    simulated.close()
+
+
+def put_in_simulation(simulated, lock):
+    if "type" in lock:
+        simulated.other_type(KEY)
+        return
+    model = Model()
+    model.at(NOW_US)
+    put_in_model(model, {**lock, "is_expired": False})
+    held = model.lock(KEY)
+    if held.is_foreign:
+        simulated.foreign(KEY)
+    for grant in held.grants:
+        simulated.put(KEY, held.mode, grant)
+
+
+def simulated_rows(simulated, now_us):
+    _, mode, holds, _ = simulated.lock(KEY)
+    rows = []
+    for tenure, token, fence, since_ms, until_us, is_closed in holds:
+        tenure = NOBODY if is_closed else tenure
+        token = NOBODY if is_closed and mode == EXCLUSIVE else token
+        grant = Grant(tenure, token, since_ms, until_us, fence)
+        rows.append(without_text(row(grant, (until_us - now_us) // 1000)))
+    return sorted(rows)
+
+
+def without_text(fields):
+    return fields[:4] + fields[6:]
+
+
+@pytest.mark.parametrize("verb,name", SIMULATED)
+def test_simulated(simulated, verb, name):
+    lock = VECTORS["locks"][name]
+    simulated.at(NOW_US)
+    put_in_simulation(simulated, lock)
+    now_us = NOW_US + (10000 if lock.get("is_expired") else 0)
+    simulated.at(now_us)
+    before = simulated.lock(KEY)
+    kind, _, rest = verb.partition(" ")
+    ask = {"tenure": MINE.tenure, "token": MINE.token, "ttl_ms": TTL_MS, "fence": MINE.fence,
+           "since_ms": MINE.since_ms, "mode": SHARED if rest == "SHARED" else EXCLUSIVE}
+    if verb == "RENEW with a higher fence":
+        ask.update(fence=LATER.fence, since_ms=LATER.since_ms)
+    elif verb == "RELEASE with a delay":
+        ask["delay_ms"] = DELAY_MS
+    elif verb == "RELEASE":
+        ask["token"] = MINE.tenure  # for it does not say its token
+    elif verb == "RESUME":
+        ask["token"] = TOKENS["theirs"]
+    ask.update(keeps_lock=verb == "LEAVE", limit=LIMIT, wants_queue=rest == "or queue")
+    kind = "release" if kind == "LEAVE" else kind.lower()
+    word, *_ = simulated.run(kind, KEY, SERVER, **ask)
+    expected = VECTORS["verbs"][verb][name]
+    assert word == expected["result"][0]
+    if expected["lock"] == "kept":
+        assert simulated.lock(KEY)[2] == before[2]
+    elif expected["lock"] == "absent":
+        assert not simulated.lock(KEY)[2]
+    else:
+        assert simulated_rows(simulated, now_us) == sorted(map(without_text, expected["lock"]))
 
 
 def test_table_is_complete():

@@ -353,7 +353,7 @@ void sim_redis_execute(struct sim_redis *redis, const struct redis_request *requ
     }
     check_incarnation(redis);
     const struct redis_lock *lock = sim_redis_lock(redis, request->lock);
-    if (lock->kind == REDIS_OTHER_TYPE) {
+    if (lock->kind == REDIS_OTHER_TYPE && !request->keeps_lock) {
         result->code = STORE_WRONG_TYPE;
         result->detail = "list";
         return;
