@@ -61,7 +61,15 @@ export class FakeHold {
 
     constructor(private readonly call: grpc.ServerDuplexStream<HoldRequest__Output, HoldEvent>) {
         this.metadata = call.metadata;
-        this.halfClose = new Promise((resolve) => call.once("end", resolve));
+        /*
+         * A call that is cancelled ends as well, a moment before we hear why; but a grace would
+         * outlive it.
+         */
+        this.halfClose = new Promise((resolve, reject) => {
+            call.once("end", () => setImmediate(resolve));
+            call.once("cancelled", () => reject(new Error("cancelled before its side was closed")));
+        });
+        this.halfClose.catch(() => {});
         this.ask = new Promise((resolve) => {
             call.on("data", ({ ask, ping }: HoldRequest__Output) =>
                 ask ? resolve(ask) : ping && this.pings.put(true),
