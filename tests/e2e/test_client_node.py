@@ -89,6 +89,7 @@ def test_two_workers_one_lock_kill_one(terminal, project):
     lines = [line.split("#") for block in blocks("sh") for line in block.splitlines() if "worker.mjs" in block]
     assert len(lines) == 3
     for command, shown in lines:
+        assert shown.strip() not in terminal.printed
         terminal.paste(command)
         terminal.shows(shown.strip())
 
