@@ -180,7 +180,7 @@ class Client(Asking[Lock, Election]):
         await self.close()
 
     async def close(self) -> None:
-        """Leases still held are lost, without on_lost; what others wait for is cancelled."""
+        """Leases still held are given up, without on_lost; what others wait for is cancelled."""
         self._is_closed = True
         for living in list(self._live):
             living.close()

@@ -195,7 +195,7 @@ class Client(Asking[Lock, Election]):
         self.close()
 
     def close(self) -> None:
-        """Leases still held are lost, without on_lost; what other threads wait for raises Cancelled."""
+        """Leases still held are given up, without on_lost; what other threads wait for raises Cancelled."""
         with contextlib.suppress(errors.Cancelled):
             self._background.run(self._client.close)
             self._background.stop()

@@ -26,7 +26,8 @@ _UNARY = {"Acquire", "Renew", "Release", "Inspect"}
 # How long a question about why there is no connection may take; it is answered at once.
 _PROBE_TIMEOUT = 1.0
 
-# What is left of a closed channel ends within a turn of the loop or two.
+# The server acknowledges at once what is given up, and what is left of a closed channel ends within a turn
+# of the loop or two.
 _CLOSE_TIMEOUT = 1.0
 
 # Before a question whose answer was lost is asked again.
@@ -64,6 +65,7 @@ class Connection:
         self._metadata = (("authorization", f"Bearer {bearer_token}"),) if bearer_token else None
         self._channel: Optional[grpc.aio.Channel] = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._leaving: set[asyncio.Task[Any]] = set()  # of them: what the server is to acknowledge
         self._watcher: Optional[asyncio.Task[None]] = None
         self._up = asyncio.Event()
         self._drops = 0  # how often the connection was lost
@@ -75,6 +77,11 @@ class Connection:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def let_leave(self, task: asyncio.Task[Any]) -> None:
+        """Ends by itself soon, which close() waits for."""
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     @property
     def is_up(self) -> bool:
@@ -184,7 +191,10 @@ class Connection:
         return self._methods["Watch"](message, metadata=self._metadata, wait_for_ready=True)
 
     async def close(self) -> None:
-        """Ends every call, and all that goes on."""
+        """Ends every call, and all that goes on. What is being given up is waited for: a grace would
+        outlive the connection."""
+        if self._leaving and self.is_up:
+            await asyncio.wait(self._leaving, timeout=_CLOSE_TIMEOUT)
         this = asyncio.current_task()
         tasks = [task for task in self._tasks if task is not this]
         for task in tasks:

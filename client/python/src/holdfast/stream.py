@@ -46,6 +46,7 @@ class Stream:
         self._owner = None
         if self.is_started:
             self.half_close()
+            self._connection.let_leave(self._task)
             asyncio.get_running_loop().call_later(LEAVE_TIMEOUT, self._task.cancel)
         else:
             self._task.cancel()

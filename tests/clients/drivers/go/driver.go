@@ -138,7 +138,7 @@ func main() {
 		leases: map[string]lease{}, stops: map[string]context.CancelFunc{}, waits: map[int]context.CancelFunc{},
 		elections: map[string]election{},
 	}
-	d.say(fields{"event": "ready", "library": "go " + runtime.Version(), "features": []string{"election", "health"}})
+	d.say(fields{"event": "ready", "library": "go " + runtime.Version(), "features": []string{"election", "health", "closing"}})
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var r request

@@ -37,7 +37,7 @@ public final class Driver {
     public static void main(String[] arguments) throws IOException {
         Driver driver = new Driver();
         Map<String, Object> ready = Words.event("ready", "library", "java 0.1.0");
-        ready.put("features", List.of("election", "health"));
+        ready.put("features", List.of("election", "health", "closing"));
         Words.say(ready);
         BufferedReader input =
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));

@@ -200,7 +200,7 @@ async function answer(request: Request): Promise<void> {
     }
 }
 
-say({ event: "ready", library: `node ${process.version}`, features: ["election", "health"] });
+say({ event: "ready", library: `node ${process.version}`, features: ["election", "health", "closing"] });
 for await (const line of createInterface({ input: process.stdin })) {
     void answer(JSON.parse(line) as Request);
 }

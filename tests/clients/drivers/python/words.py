@@ -34,7 +34,7 @@ def ready():
         {
             "event": "ready",
             "library": f"python {holdfast.__version__}",
-            "features": ["election", "health"],
+            "features": ["election", "health", "closing"],
         }
     )
 
