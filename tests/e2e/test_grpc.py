@@ -109,6 +109,16 @@ def test_watch_goes_on_after_its_request(talk):
     assert events.code() == grpc.StatusCode.CANCELLED
 
 
+def test_metadata_is_taken_and_never_logged(redis, start_server, dial):
+    server = start_server(redis, log_level="debug")
+    inspect = dial(server.unix).unary("Inspect", locks_pb2.InspectResponse)
+    metadata = [("authorization", "Bearer s3cr3t"), ("trace-bin", bytes(range(256))), ("trace", "7")]
+    answer, call = inspect.with_call(locks_pb2.InspectRequest(key="k"), WAIT, metadata)
+    assert answer.HasField("free") and call.code() == grpc.StatusCode.OK
+    server.wait_event("call.ended", method="Inspect")
+    assert "s3cr3t" not in server.log()
+
+
 # Errors
 
 
