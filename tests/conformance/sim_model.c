@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../sim/sim_hints.h"
-#include "../sim/sim_redis_internal.h"
-#include "../sim/sim_world.h"
+#include "sim_hints.h"
+#include "sim_redis_internal.h"
+#include "sim_world.h"
 
 #define LINE_MAX_SIZE 512
 #define SERVERS       16
