@@ -368,7 +368,10 @@ static const struct {
             "\n"
             "Shows whether the lock is held, by whom, since when, and for how long unless it is\n"
             "renewed. Exits with 0 in either case. Changes nothing and never shows a token.\n",
-            "",
+            "\n"
+            "With --json \"state\" is held, free, or closed (nobody has it, but the lock delay of "
+            "a\n"
+            "lost lease is not over).\n",
             "  holdfast inspect deploy\n"
             "  holdfast inspect deploy --json | jq -r .state\n",
         },

@@ -7,10 +7,18 @@
 #include "session.h"
 #include "text.h"
 
+static const char *state_of(const struct holdfast_holder *holder)
+{
+    if (holder->is_closed) {
+        return "closed";
+    }
+    return holder->is_held ? "held" : "free";
+}
+
 static void print_json(const char *key, const struct holdfast_holder *holder)
 {
-    json_t *state = json_pack("{s:s, s:s}", "key", key, "state", holder->is_held ? "held" : "free");
-    if (state != NULL && holder->is_held) {
+    json_t *state = json_pack("{s:s, s:s}", "key", key, "state", state_of(holder));
+    if (state != NULL && (holder->is_held || holder->is_closed)) {
         json_object_set_new(state, "holder", output_holder_json(holder));
     }
     output_json(state);
@@ -18,7 +26,7 @@ static void print_json(const char *key, const struct holdfast_holder *holder)
 
 static void print_text(const char *key, const struct holdfast_holder *holder)
 {
-    if (!holder->is_held) {
+    if (!holder->is_held && !holder->is_closed) {
         char shown[TEXT_KEY_SIZE];
         text_key(shown, key);
         output_line("%s is free", shown);

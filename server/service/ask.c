@@ -134,7 +134,7 @@ bool ask_from_acquire(struct ask *ask, const Holdfast__V1__AcquireRequest *reque
     }
     ask->lease.may_be_retried = true;
     ask->lease.token = &ask->token;
-    return fields_take_token(&request->token, &ask->token, problem);
+    return fields_take_token("token", &request->token, &ask->token, problem);
 }
 
 /* What comes with a resume_token would be ignored, so it is refused. */
@@ -160,12 +160,7 @@ static bool take_resume_token(struct ask *ask, const Holdfast__V1__HoldAsk *requ
 {
     ask->is_resume = true;
     ask->lease.token = &ask->token;
-    if (!id128_from_bytes(&ask->token, request->resume_token.data, request->resume_token.len)) {
-        snprintf(problem, FIELDS_PROBLEM_SIZE, "resume_token: %zu bytes; exactly %zu are required",
-                 request->resume_token.len, ID128_SIZE);
-        return false;
-    }
-    return true;
+    return fields_take_token("resume_token", &request->resume_token, &ask->token, problem);
 }
 
 bool ask_from_hold(struct ask *ask, const Holdfast__V1__HoldAsk *request, struct call *call,
@@ -213,7 +208,7 @@ bool ask_from_resume(struct ask *ask, const Holdfast__V1__ResumeRequest *request
     take(ask, &terms, call);
     ask->is_resume = true;
     ask->lease.token = &ask->token;
-    return fields_take_token(&request->token, &ask->token, problem);
+    return fields_take_token("token", &request->token, &ask->token, problem);
 }
 
 void ask_from_release(struct ask *ask, const char *key, const struct id128 *token,

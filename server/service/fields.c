@@ -149,12 +149,16 @@ bool fields_check_page_size(uint32_t page_size, char problem[FIELDS_PROBLEM_SIZE
     return true;
 }
 
-bool fields_take_token(const ProtobufCBinaryData *bytes, struct id128 *token,
+bool fields_take_token(const char *name, const ProtobufCBinaryData *bytes, struct id128 *token,
                        char problem[FIELDS_PROBLEM_SIZE])
 {
+    static const struct id128 nobody;
     if (!id128_from_bytes(token, bytes->data, bytes->len)) {
-        return refuse(problem, "token: %zu bytes; exactly %zu are required", bytes->len,
+        return refuse(problem, "%s: %zu bytes; exactly %zu are required", name, bytes->len,
                       ID128_SIZE);
+    }
+    if (id128_equal(token, &nobody)) {
+        return refuse(problem, "%s: all bytes are 0; random ones are required", name);
     }
     return true;
 }

@@ -55,8 +55,9 @@ NODISCARD bool fields_check_duration(const char *name, uint32_t duration_ms,
 /* At most FIELDS_PAGE_SIZE_MAX. */
 NODISCARD bool fields_check_page_size(uint32_t page_size, char problem[FIELDS_PROBLEM_SIZE]);
 
-/* Exactly ID128_SIZE bytes, copied into *token. */
-NODISCARD bool fields_take_token(const ProtobufCBinaryData *bytes, struct id128 *token,
-                                 char problem[FIELDS_PROBLEM_SIZE]);
+/* Exactly ID128_SIZE bytes, copied into *token. Not all of them 0, for that is who holds a lock
+ * that nobody holds. */
+NODISCARD bool fields_take_token(const char *name, const ProtobufCBinaryData *bytes,
+                                 struct id128 *token, char problem[FIELDS_PROBLEM_SIZE]);
 
 #endif

@@ -102,7 +102,7 @@ static void locks_renew(Holdfast__V1__Locks_Service *service,
     (void)service;
     (void)closure;
     if (!fields_check_key(request->key, problem) ||
-        !fields_take_token(&request->token, &token, problem) ||
+        !fields_take_token("token", &request->token, &token, problem) ||
         !fields_check_ttl(request->ttl_ms, problem)) {
         refuse(call, problem);
         return;
@@ -132,7 +132,7 @@ static void locks_release(Holdfast__V1__Locks_Service *service,
     (void)service;
     (void)closure;
     if (!fields_check_key(request->key, problem) ||
-        !fields_take_token(&request->token, &token, problem)) {
+        !fields_take_token("token", &request->token, &token, problem)) {
         refuse(call, problem);
         return;
     }

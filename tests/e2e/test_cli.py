@@ -327,6 +327,10 @@ def test_inspect(run, redis, client):
     answer = json.loads(run("inspect", "k", "--json").out)
     assert (answer["state"], answer["holder"]["label"]) == ("held", "somebody")
     assert lease.token.hex() not in held.out + json.dumps(answer)
+    client.held("after", lock_delay_ms=60000)
+    client.close()
+    eventually(lambda: "is closed after its holder was lost" in run("inspect", "after").out)
+    assert json.loads(run("inspect", "after", "--json").out)["state"] == "closed"
     redis("SET", "lock:foreign", "x")
     assert "another program" in run("inspect", "foreign").out
     holder = json.loads(run("inspect", "foreign", "--json").out)["holder"]

@@ -270,6 +270,25 @@ def test_tokens_of_the_wrong_size(client, size):
         assert error.code == Status.INVALID_ARGUMENT and "token" in error.message
 
 
+def test_nobodys_token_opens_no_closed_lock(server):
+    """All bytes 0 is the owner of a lock that is closed: it must be nobody's to say."""
+    one, two = server.connect(), server.connect()
+    one.held("k", lock_delay_ms=60000)
+    one.close()
+    eventually(lambda: two.inspect("k").closed, 5, "a closed lock")
+    nobody = bytes(16)
+    for call in (
+        lambda: two.acquire("k", detached=True, token=nobody),
+        lambda: two.release("k", nobody),
+        lambda: two.renew("k", nobody),
+        lambda: two.resume("k", nobody),
+        lambda: two.held("k", resume_token=nobody),
+    ):
+        error = refusal(call)
+        assert error.code == Status.INVALID_ARGUMENT and "token: all bytes are 0" in error.message
+    assert two.inspect("k").closed
+
+
 def test_a_token_without_detached_is_invalid(client, redis):
     error = refusal(lambda: client.acquire("k", token=os.urandom(16)))
     assert error.code == Status.INVALID_ARGUMENT and "token" in error.message

@@ -140,16 +140,23 @@ static void token_has_exactly_16_bytes(void **state)
     (void)state;
     uint8_t bytes[17] = "0123456789abcdef";
     struct id128 token;
-    assert_true(
-        fields_take_token(&(ProtobufCBinaryData){.len = 16, .data = bytes}, &token, problem));
+    assert_true(fields_take_token("token", &(ProtobufCBinaryData){.len = 16, .data = bytes}, &token,
+                                  problem));
     assert_memory_equal(token.bytes, bytes, 16);
-    assert_false(fields_take_token(&(ProtobufCBinaryData){.len = 0}, &token, problem));
+    assert_false(fields_take_token("token", &(ProtobufCBinaryData){.len = 0}, &token, problem));
     assert_string_equal(problem, "token: 0 bytes; exactly 16 are required");
-    assert_false(
-        fields_take_token(&(ProtobufCBinaryData){.len = 15, .data = bytes}, &token, problem));
-    assert_false(
-        fields_take_token(&(ProtobufCBinaryData){.len = 17, .data = bytes}, &token, problem));
+    assert_false(fields_take_token("token", &(ProtobufCBinaryData){.len = 15, .data = bytes},
+                                   &token, problem));
+    assert_false(fields_take_token("token", &(ProtobufCBinaryData){.len = 17, .data = bytes},
+                                   &token, problem));
     assert_string_equal(problem, "token: 17 bytes; exactly 16 are required");
+    memset(bytes, 0, sizeof(bytes));
+    assert_false(fields_take_token("resume_token", &(ProtobufCBinaryData){.len = 16, .data = bytes},
+                                   &token, problem));
+    assert_string_equal(problem, "resume_token: all bytes are 0; random ones are required");
+    bytes[15] = 1;
+    assert_true(fields_take_token("token", &(ProtobufCBinaryData){.len = 16, .data = bytes}, &token,
+                                  problem));
 }
 
 int main(void)
