@@ -65,10 +65,14 @@ def test_an_acquire_waits_and_gives_up(server):
 
 
 @pytest.mark.parametrize("how", ["close", "half_close", "deadline", "kill"])
-def test_whoever_leaves_is_forgotten(server, redis, how):
+def test_whoever_leaves_is_forgotten(server, redis, start, how):
     one, two, three = server.connect(), server.connect(), server.connect()
     holder = one.held("k")
-    if how == "deadline":
+    if how == "kill":
+        waiter = start("hold", "k", "--wait", "--json")
+        waiter.wait_for('"position":1')
+        waiter.kill()
+    elif how == "deadline":
         call = two.start_acquire("k", wait_ms=HOUR_MS, timeout_s=0.2)
         with pytest.raises(RpcError) as error:
             call.result()
