@@ -35,10 +35,10 @@ static void write_who(const struct holdfast_lock_holder *holder, char who[WHO_SI
 {
     if (holder->is_foreign) {
         snprintf(who, WHO_SIZE, "(another program)");
-    } else if (holder->is_orphaned) {
+    } else if (holder->is_orphaned || holder->is_closed) {
         char label[WHO_SIZE - 7];
         text_clean(label, sizeof(label), holder->label);
-        snprintf(who, WHO_SIZE, "%s (away)", label);
+        snprintf(who, WHO_SIZE, "%s (%s)", label, holder->is_closed ? "lost" : "away");
     } else {
         text_clean(who, WHO_SIZE, holder->label[0] != '\0' ? holder->label : "-");
     }
@@ -91,10 +91,10 @@ static json_t *holder_json(const struct holdfast_lock_holder *holder)
     json_t *since_ms = holder->since_ms > 0 ? json_integer(holder->since_ms) : json_null();
     json_t *remaining_ms =
         holder->remaining_ms >= 0 ? json_integer(holder->remaining_ms) : json_null();
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "label", holder->label, "peer",
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:b, s:b, s:b}", "label", holder->label, "peer",
                      holder->peer, "since_ms", since_ms, "remaining_ms", remaining_ms, "fence",
                      output_fence_json(holder->fence), "orphaned", holder->is_orphaned, "foreign",
-                     holder->is_foreign);
+                     holder->is_foreign, "closed", holder->is_closed);
 }
 
 json_t *view_lock_json(const struct holdfast_lock_state *lock)

@@ -119,6 +119,7 @@ static void describe(struct fleet *fleet, const struct fleet_name *name,
     holder->remaining_ms = answer_remaining_ms(seen->remaining_us);
     holder->fence = seen->fence;
     holder->foreign = seen->is_foreign;
+    holder->closed = seen->is_closed;
     state->key = text_of(fleet, name->text, name->length, LEASE_KEY_MAX + 1);
     state->mode = answer_mode(seen->mode);
     state->holders = take(fleet, sizeof(void *));

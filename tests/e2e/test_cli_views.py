@@ -108,10 +108,16 @@ def test_the_fleet_is_every_server(run, redis, start_server):
     waiter = other.connect().hold("theirs", wait_ms=HOUR_MS)
     waiter.expect("queued")
     redis("SET", "lock:foreign", "x")
+    lost = other.connect()
+    lost.held("after", label="eve", lock_delay_ms=HOUR_MS)
+    lost.close()
+    eventually(lambda: other.connect().inspect("after").closed)
     assert lines_of(run("ls", "--json")) == []
-    found = {lock["key"]: lock for lock in lines_of(run("ls", "--fleet", "--json"))}
-    assert set(found) == {"theirs", "foreign"}
+    found = {lock["key"]: lock["holders"][0] for lock in lines_of(run("ls", "--fleet", "--json"))}
+    assert set(found) == {"theirs", "foreign", "after"}
+    assert {key for key, holder in found.items() if holder["closed"]} == {"after"}
     assert "bert" in run("ls", "--fleet", "the").out
+    assert "eve (lost)" in run("ls", "--fleet", "after").out
 
 
 # top

@@ -61,6 +61,7 @@ static const struct holdfast_lock_holder *holders_of(struct arena *arena,
             .fence = holder->fence,
             .is_orphaned = holder->orphaned,
             .is_foreign = holder->foreign,
+            .is_closed = holder->closed,
         };
     }
     return holders;

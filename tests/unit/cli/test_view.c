@@ -13,6 +13,7 @@ static const struct holdfast_lock_holder holders[] = {
     {.label = "anna@web1:7", .peer = "unix", .since_ms = 1000, .remaining_ms = 7450, .fence = 42},
     {.label = "ben", .peer = "", .remaining_ms = -1, .is_orphaned = true},
     {.label = "", .peer = "", .remaining_ms = 1, .is_foreign = true},
+    {.label = "dora", .peer = "", .remaining_ms = 1, .is_closed = true},
 };
 static const struct holdfast_lock_waiter waiters[] = {
     {.label = "carl", .peer = "127.0.0.1:5", .mode = HOLDFAST_SHARED}};
@@ -20,12 +21,12 @@ static const struct holdfast_lock_waiter waiters[] = {
 static void test_a_row_per_holder(void **state)
 {
     const struct holdfast_lock_state lock = {
-        .key = "stock", .holders = holders, .holder_count = 3, .waiting = 5};
+        .key = "stock", .holders = holders, .holder_count = 4, .waiting = 5};
     char row[VIEW_ROW_SIZE];
     char head[VIEW_ROW_SIZE];
     (void)state;
     view_head(head);
-    assert_int_equal(view_rows(&lock), 3);
+    assert_int_equal(view_rows(&lock), 4);
     view_lock(&lock, 0, 4500, row);
     assert_string_equal(row, "stock                        exclusive anna@web1:7                  "
                              "3.5 s        7.4 s        42                     5");
@@ -35,6 +36,8 @@ static void test_a_row_per_holder(void **state)
     assert_non_null(strstr(row, "no expiry"));
     view_lock(&lock, 2, 4500, row);
     assert_non_null(strstr(row, "(another program)"));
+    view_lock(&lock, 3, 4500, row);
+    assert_non_null(strstr(row, "dora (lost)"));
 }
 
 static void test_a_lock_that_nobody_holds(void **state)
@@ -62,12 +65,14 @@ static void test_a_lock_as_json(void **state)
     json_t *object = view_lock_json(&lock);
     char *text = json_dumps(object, JSON_COMPACT);
     assert_string_equal(
-        text, "{\"key\":\"k\",\"mode\":\"shared\",\"holders\":[{\"label\":\"anna@web1:7\","
-              "\"peer\":\"unix\",\"since_ms\":1000,\"remaining_ms\":7450,\"fence\":42,"
-              "\"orphaned\":false,\"foreign\":false},{\"label\":\"ben\",\"peer\":\"\","
-              "\"since_ms\":null,\"remaining_ms\":null,\"fence\":null,\"orphaned\":true,"
-              "\"foreign\":false}],\"waiters\":[{\"label\":\"carl\",\"peer\":\"127.0.0.1:5\","
-              "\"mode\":\"shared\"}],\"waiting\":1}");
+        text,
+        "{\"key\":\"k\",\"mode\":\"shared\",\"holders\":[{\"label\":\"anna@web1:7\","
+        "\"peer\":\"unix\",\"since_ms\":1000,\"remaining_ms\":7450,\"fence\":42,"
+        "\"orphaned\":false,\"foreign\":false,\"closed\":false},{\"label\":\"ben\",\"peer\":\"\","
+        "\"since_ms\":null,\"remaining_ms\":null,\"fence\":null,\"orphaned\":true,"
+        "\"foreign\":false,\"closed\":false}],\"waiters\":[{\"label\":\"carl\",\"peer\":\"127.0.0."
+        "1:5\","
+        "\"mode\":\"shared\"}],\"waiting\":1}");
     free(text);
     json_decref(object);
 }

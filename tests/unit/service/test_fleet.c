@@ -115,6 +115,7 @@ static void what_a_step_finds_is_inspected(void **state)
     assert_string_equal(lock->holders[0]->label, "me");
     assert_int_equal(lock->holders[0]->remaining_ms, 2);
     assert_int_equal(lock->holders[0]->fence, 4);
+    assert_false(page->locks[0]->holders[0]->closed);
     assert_true(page->locks[1]->holders[0]->foreign);
 }
 

@@ -397,6 +397,7 @@ struct holdfast_lock_holder {
     uint64_t fence;
     bool is_orphaned; /* its connection has dropped, and it may still be resumed */
     bool is_foreign;  /* another program's key */
+    bool is_closed;   /* it was lost, and its lock_delay_ms is not over */
 };
 
 struct holdfast_lock_waiter {
