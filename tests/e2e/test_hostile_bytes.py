@@ -15,7 +15,7 @@ from holdfast.v1 import locks_pb2
 from ttrpc import DATA, HEADER, NO_DATA, REMOTE_CLOSED, REMOTE_OPEN, REQUEST, dial
 from waiting import always, eventually
 
-CONNECTIONS = 3000
+CONNECTIONS = 10_000
 
 
 def frame(stream_id, kind, flags, data=b""):
@@ -51,7 +51,7 @@ def spoilt(rng, conversation):
     if kind == 0:
         return rng.randbytes(rng.randrange(1, 200))
     if kind == 1:
-        return conversation[: rng.randrange(len(conversation))]
+        return conversation[: rng.randrange(1, len(conversation))]
     data = bytearray(conversation)
     for _ in range(rng.choice([1, 1, 2, 5, 20])):
         at = rng.randrange(len(data))
