@@ -19,16 +19,16 @@
 #define SERVERS       16
 #define HOUR_MS       ((int64_t)3600000)
 
-static struct world world;
+static struct world simulated;
 static bool hears[SERVERS];
 
 /* What the model of Redis wants of the simulated world. */
 
-bool hints_publish(struct world *of, unsigned server, size_t lock, const struct id128 *tenure,
+bool hints_publish(struct world *world, unsigned server, size_t lock, const struct id128 *tenure,
                    uint64_t fence)
 {
     char hex[ID128_HEX_SIZE];
-    (void)of;
+    (void)world;
     (void)lock;
     (void)fence;
     if (server >= SERVERS || !hears[server]) {
@@ -39,30 +39,30 @@ bool hints_publish(struct world *of, unsigned server, size_t lock, const struct 
     return true;
 }
 
-void hints_publish_change(struct world *of, size_t lock)
+void hints_publish_change(struct world *world, size_t lock)
 {
-    (void)of;
+    (void)world;
     (void)lock;
     printf(" changed");
 }
 
-void checker_displaced(struct world *of, size_t lock, uint64_t fence)
+void checker_displaced(struct world *world, size_t lock, uint64_t fence)
 {
-    (void)of;
+    (void)world;
     (void)lock;
     (void)fence;
 }
 
-void world_trace(const struct world *of, const char *format, ...)
+void world_trace(const struct world *world, const char *format, ...)
 {
-    (void)of;
+    (void)world;
     (void)format;
 }
 
-void world_violation(struct world *of, const char *format, ...)
+void world_violation(struct world *world, const char *format, ...)
 {
     va_list arguments;
-    (void)of;
+    (void)world;
     va_start(arguments, format);
     (void)vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -106,7 +106,7 @@ static size_t lock_number(void)
 
 static struct redis_hold *find(size_t lock, const struct id128 *token)
 {
-    struct redis_lock *found = sim_redis_lock(&world.redis, lock);
+    struct redis_lock *found = sim_redis_lock(&simulated.redis, lock);
     for (size_t i = 0; found->kind == REDIS_HELD && i < found->hold_count; i++) {
         struct redis_hold *hold = &found->holds[i];
         if (id128_equal(&hold->token, token)) {
@@ -130,7 +130,7 @@ static void end_hold(void)
 {
     const size_t lock = lock_number();
     const struct id128 token = id();
-    redis_remove_hold(&world.redis.data.locks[lock], find(lock, &token));
+    redis_remove_hold(&simulated.redis.data.locks[lock], find(lock, &token));
 }
 
 static void put_hold(void)
@@ -143,7 +143,7 @@ static void put_hold(void)
     hold.since_ms = (int64_t)number();
     hold.expires_us = (int64_t)number();
     hold.is_closed = number() != 0;
-    (void)redis_add_hold(&world.redis, lock, mode, &hold);
+    (void)redis_add_hold(&simulated.redis, lock, mode, &hold);
 }
 
 /* "told SERVER TENURE" and "changed" for what it publishes, then "answer WORD WAITING". */
@@ -177,7 +177,7 @@ static void run_operation(void)
     request.lock_delay_ms = (int64_t)number();
     request.grant_ms = (int64_t)number();
     request.keeps_lock = number() != 0;
-    sim_redis_execute(&world.redis, &request, &result);
+    sim_redis_execute(&simulated.redis, &request, &result);
     printf(" answer %s %" PRIu32, words[result.code], result.waiting);
 }
 
@@ -187,7 +187,7 @@ static void tell_lock(void)
     static const char *const kinds[] = {"free", "held", "foreign", "other"};
     char tenure[ID128_HEX_SIZE];
     char token[ID128_HEX_SIZE];
-    const struct redis_lock *lock = sim_redis_lock(&world.redis, lock_number());
+    const struct redis_lock *lock = sim_redis_lock(&simulated.redis, lock_number());
     printf(" %s %d", kinds[lock->kind], (int)lock->mode);
     for (size_t i = 0; lock->kind == REDIS_HELD && i < lock->hold_count; i++) {
         const struct redis_hold *hold = &lock->holds[i];
@@ -205,22 +205,22 @@ static void tell_lock(void)
 static void obey(const char *request)
 {
     if (strcmp(request, "at") == 0) {
-        world.now_us = (int64_t)number();
+        simulated.now_us = (int64_t)number();
     } else if (strcmp(request, "hear") == 0) {
         const size_t server = (size_t)number() % SERVERS;
         hears[server] = number() != 0;
     } else if (strcmp(request, "register") == 0) {
-        world.redis.data.fence_register = number();
+        simulated.redis.data.fence_register = number();
     } else if (strcmp(request, "fence") == 0) {
         set_fence();
     } else if (strcmp(request, "hold") == 0) {
         put_hold();
     } else if (strcmp(request, "other") == 0) {
-        sim_redis_toggle_type(&world.redis, lock_number());
+        sim_redis_toggle_type(&simulated.redis, lock_number());
     } else if (strcmp(request, "foreign") == 0) {
-        (void)sim_redis_foreign_set(&world.redis, lock_number(), 1, HOUR_MS);
+        (void)sim_redis_foreign_set(&simulated.redis, lock_number(), 1, HOUR_MS);
     } else if (strcmp(request, "delete") == 0) {
-        sim_redis_operator_delete(&world.redis, lock_number());
+        sim_redis_operator_delete(&simulated.redis, lock_number());
     } else if (strcmp(request, "end") == 0) {
         end_hold();
     } else if (strcmp(request, "op") == 0) {
@@ -236,9 +236,9 @@ static void obey(const char *request)
 int main(void)
 {
     char line[LINE_MAX_SIZE];
-    sim_redis_init(&world.redis, &world);
-    world.redis.drift_ppm = 0;
-    world.redis.wall_offset_us = 0;
+    sim_redis_init(&simulated.redis, &simulated);
+    simulated.redis.drift_ppm = 0;
+    simulated.redis.wall_offset_us = 0;
     while (fgets(line, sizeof(line), stdin) != NULL) {
         const char *request = strtok_r(line, " \n", &rest);
         if (request != NULL) {
@@ -247,6 +247,6 @@ int main(void)
         printf("\n");
         (void)fflush(stdout);
     }
-    sim_redis_release(&world.redis);
+    sim_redis_release(&simulated.redis);
     return 0;
 }
