@@ -54,6 +54,7 @@ struct arguments {
     int64_t deadline_ms; /* call; 0: none */
 
     const char *server; /* NULL: the library's default */
+    bool is_grpc;       /* list, describe and call */
     bool is_server_flag;
     const char *ca_file;
     const char *cert_file;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commands.h"
 
-#include <ctype.h>
 #include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,18 @@
 #include "json_reader.h"
 #include "memory.h"
 #include "message_json.h"
+#include "metadata.h"
 #include "output.h"
+#include "reflect.h"
+#include "rpc.h"
 #include "schema.h"
 #include "session.h"
+#include "types.h"
+#include "untrusted.h"
+
+#define SIGNAL_COUNT 2
+
+static const int watched[SIGNAL_COUNT] = {SIGINT, SIGTERM};
 
 /* A message on its way out. */
 struct packed {
@@ -26,12 +36,15 @@ struct packed {
 struct call {
     struct session session;
     struct schema_method method;
-    struct holdfast_call *call;
+    struct types types; /* where the method was not built in */
+    struct metadata metadata;
+    struct rpc rpc;
     struct json_reader reader;
     STAILQ_HEAD(, packed) messages; /* those that are there before the call */
     size_t message_count;
     struct input input; /* where they follow one by one */
-    struct holdfast_header headers[HOLDFAST_HEADERS_MAX];
+    struct event *signals[SIGNAL_COUNT];
+    int signal; /* that ended it; 0: none */
 };
 
 /*
@@ -97,7 +110,7 @@ static bool keep(struct call *call, struct packed *packed)
 /* False after ending the session, too. */
 static bool send_packed(struct call *call, struct packed *packed)
 {
-    const bool is_sent = holdfast_call_send(call->call, packed->bytes, packed->length);
+    const bool is_sent = rpc_send(&call->rpc, packed->bytes, packed->length);
     const bool is_long = packed->length > HOLDFAST_MESSAGE_MAX;
     free(packed);
     if (!is_sent) {
@@ -160,18 +173,6 @@ static bool gather(struct call *call)
     return is_read;
 }
 
-/* Names are lower case in gRPC. `text` was checked. */
-static void split_header(struct holdfast_header *header, const char *text)
-{
-    const size_t length = strcspn(text, ":");
-    char *name = memory_take(length + 1);
-    for (size_t i = 0; i < length; i++) {
-        name[i] = (char)tolower((unsigned char)text[i]);
-    }
-    header->name = name;
-    header->value = text + length + 1 + strspn(text + length + 1, " ");
-}
-
 /*
  * ---- What comes back ----
  */
@@ -183,8 +184,7 @@ static void on_message(const void *bytes, size_t length, void *user)
     if (call->session.is_ended) {
         return;
     }
-    ProtobufCMessage *message =
-        protobuf_c_message_unpack(call->method.method->output, NULL, length, bytes);
+    ProtobufCMessage *message = untrusted_unpack(call->method.method->output, bytes, length);
     json_t *json = message == NULL ? NULL : message_to_json(message, problem);
     if (message != NULL) {
         protobuf_c_message_free_unpacked(message, NULL);
@@ -217,6 +217,8 @@ static void on_input(const char *bytes, size_t length, void *user)
     json_reader_feed(&call->reader, bytes, length);
     if (!read_messages(call, send_packed)) {
         session_end(&call->session, EXIT_USAGE);
+    } else if (rpc_is_full(&call->rpc)) {
+        input_stop(&call->input);
     }
 }
 
@@ -224,55 +226,110 @@ static void on_input_end(void *user)
 {
     struct call *call = (struct call *)user;
     if (check_whole(call)) {
-        holdfast_call_half_close(call->call);
+        rpc_half_close(&call->rpc);
     } else {
         session_end(&call->session, EXIT_USAGE);
     }
 }
 
-static void begin(struct call *call)
-{
-    const struct arguments *arguments = call->session.arguments;
-    const struct packed *first = STAILQ_FIRST(&call->messages);
-    const struct holdfast_call_events events = {
-        .on_message = on_message, .on_end = on_end, .user = call};
-    struct holdfast_call_ask ask = {
-        .service = call->method.service,
-        .method = call->method.method->name,
-        .is_client_streaming = call->method.is_client_streaming,
-        .is_server_streaming = call->method.is_server_streaming,
-        .headers = call->headers,
-        .header_count = arguments->header_count,
-        .deadline_ms = (uint32_t)arguments->deadline_ms,
-    };
-    if (!ask.is_client_streaming && first != NULL) {
-        ask.message = first->bytes;
-        ask.message_length = first->length;
-    }
-    for (size_t i = 0; i < arguments->header_count; i++) {
-        split_header(&call->headers[i], arguments->headers[i]);
-    }
-    call->call = holdfast_async_call(call->session.async, &ask, &events);
-}
-
-/* False after ending the session. */
+/* Those that were gathered, as fast as the server takes them; what follows comes behind them. False
+ * after ending the session. */
 static bool send_messages(struct call *call)
 {
     struct packed *packed = NULL;
-    while (call->method.is_client_streaming && (packed = STAILQ_FIRST(&call->messages)) != NULL) {
+    while (call->method.is_client_streaming && !rpc_is_full(&call->rpc) &&
+           (packed = STAILQ_FIRST(&call->messages)) != NULL) {
         STAILQ_REMOVE_HEAD(&call->messages, link);
         if (!send_packed(call, packed)) {
             return false;
         }
     }
+    if (call->method.is_client_streaming && !STAILQ_EMPTY(&call->messages)) {
+        return true;
+    }
     if (!reads_on(call)) {
-        holdfast_call_half_close(call->call);
-    } else if (!input_open(&call->input, call->session.base) || !input_start(&call->input)) {
+        rpc_half_close(&call->rpc);
+    } else if (!input_start(&call->input)) {
         output_error("Cannot watch the input: out of memory.");
         session_end(&call->session, EXIT_UNEXPECTED);
         return false;
     }
     return true;
+}
+
+static void on_room(void *user)
+{
+    struct call *call = (struct call *)user;
+    if (!call->session.is_ended) {
+        (void)send_messages(call);
+    }
+}
+
+static void begin(struct call *call)
+{
+    const struct packed *first = STAILQ_FIRST(&call->messages);
+    const struct grpc_call_events events = {
+        .call = {.on_message = on_message, .on_end = on_end, .user = call}, .on_room = on_room};
+    struct holdfast_call_ask ask = {
+        .service = call->method.service,
+        .method = call->method.method->name,
+        .is_client_streaming = call->method.is_client_streaming,
+        .is_server_streaming = call->method.is_server_streaming,
+        .headers = call->metadata.headers,
+        .header_count = call->metadata.count,
+        .deadline_ms = (uint32_t)call->session.arguments->deadline_ms,
+    };
+    if (!ask.is_client_streaming && first != NULL) {
+        ask.message = first->bytes;
+        ask.message_length = first->length;
+    }
+    rpc_start(&call->rpc, &call->session, &ask, &events);
+}
+
+/* A server is told that nobody waits any more; over ttRPC the end of the connection does. */
+static void on_signal(evutil_socket_t number, short what, void *user)
+{
+    struct call *call = (struct call *)user;
+    (void)what;
+    call->signal = (int)number;
+    session_end(&call->session, EXIT_SIGNAL + (int)number);
+}
+
+static bool watch(struct call *call)
+{
+    for (size_t i = 0; call->session.grpc != NULL && i < SIGNAL_COUNT; i++) {
+        call->signals[i] =
+            event_new(call->session.base, watched[i], EV_SIGNAL | EV_PERSIST, on_signal, call);
+        if (call->signals[i] == NULL || event_add(call->signals[i], NULL) != 0) {
+            return false;
+        }
+    }
+    return input_open(&call->input, call->session.base);
+}
+
+static void perform(struct call *call)
+{
+    if (!watch(call)) {
+        output_error("Cannot watch the input: out of memory.");
+        return;
+    }
+    begin(call);
+    if (send_messages(call)) {
+        session_run(&call->session);
+    }
+}
+
+/* What holds on to the session. */
+static void finish(struct call *call)
+{
+    rpc_end(&call->rpc);
+    input_close(&call->input);
+    session_flush(&call->session);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        if (call->signals[i] != NULL) {
+            event_free(call->signals[i]);
+        }
+    }
 }
 
 static void release(struct call *call)
@@ -282,12 +339,56 @@ static void release(struct call *call)
         STAILQ_REMOVE_HEAD(&call->messages, link);
         free(packed);
     }
-    for (size_t i = 0; i < HOLDFAST_HEADERS_MAX && call->headers[i].name != NULL; i++) {
-        free((char *)(uintptr_t)call->headers[i].name);
-    }
+    metadata_release(&call->metadata);
     json_reader_release(&call->reader);
-    input_close(&call->input);
-    holdfast_call_free(call->call);
+    types_release(&call->types);
+}
+
+/*
+ * ---- The method ----
+ */
+
+/* Of a method that this program was not built with. False after ending the session. */
+static bool ask_for_method(struct call *call)
+{
+    char service[REFLECT_NAME_SIZE];
+    char name[REFLECT_NAME_SIZE];
+    char problem[SCHEMA_PROBLEM_SIZE];
+    struct reflect reflect;
+    const char *key = call->session.arguments->key;
+    const char *slash = strchr(key, '/');
+    const char *last = slash != NULL ? slash : strrchr(key, '.');
+    snprintf(service, sizeof(service), "%.*s", (int)(last - key), key);
+    reflect_open(&reflect, &call->session, call->metadata.headers, call->metadata.count);
+    bool is_found = reflect_collect(&reflect, service, name, &call->types);
+    reflect_close(&reflect);
+    if (is_found && !types_find_method(&call->types, name, last + 1, &call->method, problem)) {
+        output_error("%s", problem);
+        session_end(&call->session, EXIT_USAGE);
+        is_found = false;
+    }
+    return is_found;
+}
+
+/* Wrong words are found before anybody is asked, where the method is known. */
+static void run(struct call *call, bool is_known)
+{
+    const struct arguments *arguments = call->session.arguments;
+    if (is_known && !gather(call)) {
+        call->session.exit_code = EXIT_USAGE;
+        return;
+    }
+    if (!session_open(&call->session, arguments)) {
+        return;
+    }
+    if (!is_known && !ask_for_method(call)) {
+        return;
+    }
+    if (is_known || gather(call)) {
+        perform(call);
+    } else {
+        session_end(&call->session, EXIT_USAGE);
+    }
 }
 
 int command_call(const struct arguments *arguments)
@@ -295,22 +396,22 @@ int command_call(const struct arguments *arguments)
     struct call call = {.session = {.arguments = arguments, .exit_code = EXIT_USAGE},
                         .input = {.on_bytes = on_input, .on_end = on_input_end}};
     char problem[SCHEMA_PROBLEM_SIZE];
-    int exit_code = EXIT_USAGE;
-    call.input.user = &call;
-    STAILQ_INIT(&call.messages);
-    if (!schema_find(arguments->key, &call.method, problem)) {
+    const bool is_known = schema_find(arguments->key, &call.method, problem);
+    if (!is_known && strpbrk(arguments->key, "/.") == NULL) {
         output_error("%s", problem);
         return EXIT_USAGE;
     }
-    if (gather(&call)) {
-        if (session_open(&call.session, arguments)) {
-            begin(&call);
-            if (send_messages(&call)) {
-                session_run(&call.session);
-            }
-        }
-        exit_code = session_close(&call.session);
-    }
+    call.input.user = &call;
+    STAILQ_INIT(&call.messages);
+    types_init(&call.types);
+    metadata_init(&call.metadata, arguments);
+    run(&call, is_known);
+    finish(&call);
+    const int exit_code = session_close(&call.session);
     release(&call);
+    if (call.signal != 0) {
+        signal(call.signal, SIG_DFL);
+        raise(call.signal);
+    }
     return exit_code;
 }

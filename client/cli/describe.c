@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "metadata.h"
 #include "output.h"
 #include "proto_text.h"
 #include "reflect.h"
@@ -114,7 +115,9 @@ static int ask(const struct arguments *arguments, void (*everything)(struct refl
         return session_close(&session);
     }
     struct reflect reflect;
-    reflect_open(&reflect, &session);
+    struct metadata metadata;
+    metadata_init(&metadata, arguments);
+    reflect_open(&reflect, &session, metadata.headers, metadata.count);
     if (arguments->key == NULL) {
         everything(&reflect);
     } else {
@@ -122,6 +125,8 @@ static int ask(const struct arguments *arguments, void (*everything)(struct refl
     }
     session_end(&session, EXIT_OK);
     reflect_close(&reflect);
+    metadata_release(&metadata);
+    session_flush(&session);
     return session_close(&session);
 }
 

@@ -316,7 +316,10 @@ static bool read_key(const ProtobufCFieldDescriptor *field, const char *key, voi
 static ProtobufCMessage *create(const ProtobufCMessageDescriptor *descriptor)
 {
     ProtobufCMessage *message = memory_take(descriptor->sizeof_message);
-    protobuf_c_message_init(descriptor, message);
+    if (descriptor->message_init != NULL) {
+        protobuf_c_message_init(descriptor, message);
+    }
+    message->descriptor = descriptor; /* what was not generated begins zeroed */
     return message;
 }
 

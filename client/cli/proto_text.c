@@ -172,6 +172,22 @@ map_entry(const Google__Protobuf__DescriptorProto *message,
     return NULL;
 }
 
+/* In proto3 `optional` says something; before, each field said what it was, but in a oneof. */
+static const char *label_of(const struct place *place,
+                            const Google__Protobuf__FieldDescriptorProto *field)
+{
+    const bool is_proto2 =
+        place->file->syntax[0] == '\0' || strcmp(place->file->syntax, "proto2") == 0;
+    switch (field->label) {
+    case GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED:
+        return "repeated ";
+    case GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REQUIRED:
+        return "required ";
+    default:
+        return field->proto3_optional || (is_proto2 && !field->has_oneof_index) ? "optional " : "";
+    }
+}
+
 static void print_field(const struct place *place, const Google__Protobuf__DescriptorProto *message,
                         const Google__Protobuf__FieldDescriptorProto *field)
 {
@@ -182,11 +198,7 @@ static void print_field(const struct place *place, const Google__Protobuf__Descr
               type_name(place, entry->field[1]), field->name, field->number);
         return;
     }
-    const char *label =
-        field->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED
-            ? "repeated "
-        : field->proto3_optional ? "optional "
-                                 : "";
+    const char *label = label_of(place, field);
     print(place, "%s%s %s = %d;", label, type_name(place, field), field->name, field->number);
 }
 

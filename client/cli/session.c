@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "grpc/grpc_channel.h"
+
 static void write_default_label(char label[HOLDFAST_LABEL_SIZE])
 {
     char host[128] = "localhost";
@@ -53,18 +55,33 @@ static struct event_base *create_base(void)
     return base;
 }
 
-struct holdfast_async *session_connect(const struct session *session,
-                                       char error[HOLDFAST_ERROR_SIZE])
+static struct holdfast_options options_of(const struct arguments *arguments)
 {
-    const struct arguments *arguments = session->arguments;
-    const struct holdfast_options options = {
+    return (struct holdfast_options){
         .server = arguments->server,
         .ca_file = arguments->ca_file,
         .cert_file = arguments->cert_file,
         .key_file = arguments->key_file,
         .timeout_ms = (uint32_t)arguments->timeout_ms,
     };
+}
+
+struct holdfast_async *session_connect(const struct session *session,
+                                       char error[HOLDFAST_ERROR_SIZE])
+{
+    const struct holdfast_options options = options_of(session->arguments);
     return holdfast_async_open(session->base, &options, error);
+}
+
+static bool connect_by_option(struct session *session, char error[HOLDFAST_ERROR_SIZE])
+{
+    if (session->arguments->is_grpc) {
+        const struct holdfast_options options = options_of(session->arguments);
+        session->grpc = grpc_channel_open(session->base, &options, error);
+        return session->grpc != NULL;
+    }
+    session->async = session_connect(session, error);
+    return session->async != NULL;
 }
 
 bool session_open(struct session *session, const struct arguments *arguments)
@@ -78,8 +95,7 @@ bool session_open(struct session *session, const struct arguments *arguments)
         output_error("Cannot start the event loop: out of memory or file descriptors.");
         return false;
     }
-    session->async = session_connect(session, error);
-    if (session->async == NULL) {
+    if (!connect_by_option(session, error)) {
         output_error("%s", error);
         session->exit_code = EXIT_USAGE;
         return false;
@@ -122,12 +138,20 @@ void session_fail(struct session *session, enum holdfast_result result,
     session_end(session, output_failure(result, key, error));
 }
 
+void session_flush(struct session *session)
+{
+    if (session->base != NULL) {
+        (void)event_base_loop(session->base, EVLOOP_NONBLOCK);
+    }
+}
+
 int session_close(struct session *session)
 {
     session->is_ended = true;
     if (session->async != NULL) {
         holdfast_async_close(session->async);
     }
+    grpc_channel_close(session->grpc);
     if (session->base != NULL) {
         event_base_free(session->base);
     }

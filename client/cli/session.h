@@ -19,11 +19,13 @@
 #define SESSION_KEY_SIZE (TEXT_KEY_SIZE + 32)
 
 struct event_base;
+struct grpc_channel;
 
 struct session {
     const struct arguments *arguments;
     struct event_base *base;
-    struct holdfast_async *async;
+    struct holdfast_async *async; /* NULL with --grpc */
+    struct grpc_channel *grpc;    /* NULL without */
     bool is_ended;
     int exit_code;
     char key[SESSION_KEY_SIZE];      /* or keys, as they are shown in text */
@@ -47,6 +49,9 @@ void session_end(struct session *session, int exit_code);
 /* Reports a failed request, or who holds the lock, and ends the session accordingly. */
 void session_fail(struct session *session, enum holdfast_result result,
                   const struct holdfast_holder *holder, const char *error);
+
+/* What was said on the connection is sent, as far as that goes without waiting. */
+void session_flush(struct session *session);
 
 /* Ends the connection; what is still held is given up. Requests still pending report into the void:
  * callbacks must look at is_ended. Returns the exit code. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/grpc_text.h"
 
+#include <stdbool.h>
+
 size_t grpc_text_encode(const char *text, size_t length, char *encoded)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -16,4 +18,33 @@ size_t grpc_text_encode(const char *text, size_t length, char *encoded)
         }
     }
     return used;
+}
+
+/* -1: no digit. */
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'A' && c <= 'F') {
+        return c - 'A' + 10;
+    }
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+void grpc_text_decode(const char *encoded, size_t length, char *text, size_t size)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < length && used + 1 < size; i++) {
+        int high = -1;
+        int low = -1;
+        if (encoded[i] == '%' && length - i > 2) {
+            high = hex_digit(encoded[i + 1]);
+            low = hex_digit(encoded[i + 2]);
+        }
+        const bool is_encoded = high >= 0 && low >= 0;
+        text[used++] = is_encoded ? (char)(high << 4 | low) : encoded[i];
+        i += is_encoded ? 2 : 0;
+    }
+    text[used] = '\0';
 }

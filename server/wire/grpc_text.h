@@ -16,4 +16,8 @@
 /* Writes the encoded text, without a NUL, and returns its length. */
 size_t grpc_text_encode(const char *text, size_t length, char *encoded);
 
+/* Writes the text that was encoded, cut to what fits, and a NUL. What is not encoded well stands
+ * for itself; the text is the peer's, and need not be UTF-8. */
+void grpc_text_decode(const char *encoded, size_t length, char *text, size_t size);
+
 #endif

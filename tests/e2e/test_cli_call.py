@@ -174,14 +174,35 @@ def test_a_detached_lease_by_calls(run, redis):
         (["Locks/Inspect", '{"key": "k"}{"key": "l"}'], "takes one message"),
         (["Locks/Inspect", "@/nonexistent"], "/nonexistent"),
         (["Locks/Hold", '{"ask": {"key": "k"}} {"pong": {}}'], "pong: no such field"),
-        (["Locks/Steal"], "`holdfast list holdfast.v1.Locks`"),
-        (["Lock/Acquire"], "`holdfast list`"),
+        (["Acquire"], "a method is written as SERVICE/METHOD"),
     ],
 )
 def test_what_is_refused_before_anybody_is_asked(start_cli, directory, words, expected):
     cli = start_cli("call", "--server", f"unix://{directory}/nobody", *words)
     assert (cli.end(), cli.out) == (64, "")
     assert expected in cli.err
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["Locks/Steal"], "Steal: holdfast.v1.Locks has no such method; `holdfast list holdfast.v1.Locks`"),
+        (["Lock/Acquire"], "the server has nothing of that name; `holdfast list`"),
+        (["holdfast.v1.Lease/Acquire"], "Acquire: holdfast.v1.Lease has no such method"),
+    ],
+)
+def test_what_the_server_is_asked_for_in_vain(run, words, expected):
+    cli = run("call", *words)
+    assert (cli.code, cli.out) == (64, "")
+    assert expected in cli.err
+
+
+def test_a_method_that_was_not_built_in(run):
+    """Its types come from the server's own description."""
+    name = "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+    row = answer(run, name, '{"listServices": ""}')
+    assert [service["name"] for service in row["listServicesResponse"]["service"]] != []
+    assert row["originalRequest"] == {"listServices": ""}
 
 
 # Statuses

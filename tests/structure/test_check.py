@@ -61,16 +61,20 @@ class CheckTest(unittest.TestCase):
     def test_the_library_uses_base_and_wire_only(self):
         self.plant("client/c/src/a.c", '#include "base/x.h"\n#include "wire/y.h"\n')
         self.plant("client/c/src/b.c", '#include "lease/lease.h"\n')
-        self.assert_only("client/c/src/b.c:2: floor:")
+        self.plant("client/grpc/a.c", '#include "wire/y.h"\n#include "stream.h"\n')
+        self.plant("client/grpc/b.c", '#include "service/session.h"\n')
+        self.assert_only("client/c/src/b.c:2: floor:", "client/grpc/b.c:2: floor:")
 
-    def test_the_cli_uses_the_public_header_only(self):
+    def test_the_cli_uses_public_headers_only(self):
         self.plant("client/cli/run.h", "")
         self.plant("client/cli/a.c", '#include "run.h"\n#include "holdfast/holdfast.h"\n')
         self.plant("client/cli/b.c", '#include "wire/ttrpc.h"\n#include "src/connection.h"\n')
+        self.plant("client/cli/c.c", '#include "grpc/grpc_call.h"\n#include "grpc/http2_client.h"\n')
         self.assert_only(
             "client/cli/b.c:2: floor: must not",
             "client/cli/b.c:2: floor: the CLI",
             "client/cli/b.c:3: floor: the CLI",
+            "client/cli/c.c:3: floor: the CLI",
         )
 
     def test_relative_includes_fail(self):
@@ -107,6 +111,7 @@ class CheckTest(unittest.TestCase):
         self.plant("server/redis/connection.c", "#include <hiredis/async.h>\n")
         self.plant("server/transport/tls.c", "#include <openssl/ssl.h>\n")
         self.plant("server/wire/http2.c", "#include <nghttp2/nghttp2.h>\n")
+        self.plant("client/grpc/http2_client.c", "#include <nghttp2/nghttp2.h>\n")
         self.plant("server/wire/a.c", '#include "ttrpc/ttrpc.pb-c.h"\n')
         self.plant("server/base/table.h", "#include <uthash.h>\n")
         self.plant("server/base/options_file.c", "#include <yaml.h>\n")

@@ -258,7 +258,7 @@ static void copy_ask(struct holdfast_call *call, const struct holdfast_call_ask 
 
 static void begin(struct holdfast_call *call)
 {
-    int64_t wait_us = (int64_t)call->client->timeout_ms * CLOCK_US_PER_MS;
+    int64_t wait_us = (int64_t)call->client->reach.timeout_ms * CLOCK_US_PER_MS;
     call->deadline_us = CLOCK_NEVER;
     if (call->ask.deadline_ms > 0) {
         const int64_t deadline_us = (int64_t)call->ask.deadline_ms * CLOCK_US_PER_MS;

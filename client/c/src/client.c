@@ -2,7 +2,6 @@
 #include "client.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <event2/event.h>
 
@@ -11,7 +10,6 @@
 #include "election.h"
 #include "hold.h"
 #include "request.h"
-#include "tls.h"
 #include "watch.h"
 
 /* What one turn delivers before the loop may look at its sockets again. */
@@ -37,7 +35,7 @@ static void on_down(void *user, const char *why)
 {
     struct holdfast_async *client = user;
     (void)snprintf(client->down, sizeof(client->down), "%.*s: %s", ADDRESS_TEXT_SIZE / 3,
-                   client->address.text, why);
+                   client->reach.address.text, why);
     report_first_attempt(client, client->down);
 }
 
@@ -64,36 +62,6 @@ static void on_turn(evutil_socket_t descriptor, short what, void *argument)
     if (!TAILQ_EMPTY(&client->deliveries)) {
         (void)evtimer_add(client->turn, &at_once);
     }
-}
-
-static const char *server_of(const struct holdfast_options *options)
-{
-    const char *from_environment = getenv("HOLDFAST_SERVER");
-    if (options->server != NULL) {
-        return options->server;
-    }
-    return from_environment != NULL && from_environment[0] != '\0' ? from_environment
-                                                                   : ADDRESS_DEFAULT;
-}
-
-static bool take_options(struct holdfast_async *client, const struct holdfast_options *options,
-                         char error[HOLDFAST_ERROR_SIZE])
-{
-    if (!address_parse(&client->address, server_of(options), error)) {
-        return false;
-    }
-    client->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : CLIENT_DEFAULT_TIMEOUT_MS;
-    if (client->address.kind == ADDRESS_TLS) {
-        client->tls = tls_context_create(options, error);
-        return client->tls != NULL;
-    }
-    if (options->ca_file != NULL || options->cert_file != NULL || options->key_file != NULL) {
-        (void)snprintf(error, HOLDFAST_ERROR_SIZE,
-                       "certificates are given, but the server address %.100s is not tls://",
-                       client->address.text);
-        return false;
-    }
-    return true;
 }
 
 void client_deliver(struct holdfast_async *client, struct delivery *delivery)
@@ -131,14 +99,14 @@ bool client_open(struct holdfast_async *client, const struct holdfast_options *o
                  char error[HOLDFAST_ERROR_SIZE])
 {
     const struct holdfast_options defaults = {.server = NULL};
-    if (!take_options(client, options != NULL ? options : &defaults, error)) {
+    if (!reach_init(&client->reach, options != NULL ? options : &defaults, error)) {
         return false;
     }
     const struct stream_config config = {
         .base = client->base,
-        .address = &client->address,
-        .tls = client->tls,
-        .timeout_ms = client->timeout_ms,
+        .address = &client->reach.address,
+        .tls = client->reach.tls,
+        .timeout_ms = client->reach.timeout_ms,
     };
     (void)snprintf(client->down, sizeof(client->down), "not connected yet");
     client->turn = evtimer_new(client->base, on_turn, client);
@@ -149,7 +117,7 @@ bool client_open(struct holdfast_async *client, const struct holdfast_options *o
     if (client->turn != NULL) {
         event_free(client->turn);
     }
-    tls_context_destroy(client->tls);
+    reach_release(&client->reach);
     return false;
 }
 
@@ -172,5 +140,5 @@ void client_close(struct holdfast_async *client)
     }
     channel_release(&client->channel);
     event_free(client->turn);
-    tls_context_destroy(client->tls);
+    reach_release(&client->reach);
 }

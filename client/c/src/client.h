@@ -7,8 +7,8 @@
 #ifndef HOLDFAST_CLIENT_CLIENT_H
 #define HOLDFAST_CLIENT_CLIENT_H
 
-#include "address.h"
 #include "channel.h"
+#include "reach.h"
 
 #include <holdfast/holdfast.h>
 #include <stdbool.h>
@@ -16,10 +16,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define CLIENT_REQUESTS_MAX       10000
-#define CLIENT_WATCHES_MAX        10000
-#define CLIENT_CALLS_MAX          10000
-#define CLIENT_DEFAULT_TIMEOUT_MS 5000
+#define CLIENT_REQUESTS_MAX 10000
+#define CLIENT_WATCHES_MAX  10000
+#define CLIENT_CALLS_MAX    10000
 
 struct hold;
 struct mailbox;
@@ -42,9 +41,7 @@ TAILQ_HEAD(request_queue, request);
 /* The public handle of the asynchronous API; the blocking API has one in its thread. */
 struct holdfast_async {
     struct event_base *base;
-    struct address address;
-    struct ssl_ctx_st *tls;
-    uint32_t timeout_ms;
+    struct reach reach;
     struct channel channel;
     struct request_queue requests; /* not answered yet */
     size_t request_count;

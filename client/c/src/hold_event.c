@@ -18,7 +18,7 @@
 
 static int64_t timeout_us(const struct hold *hold)
 {
-    return (int64_t)hold->client->timeout_ms * CLOCK_US_PER_MS;
+    return (int64_t)hold->client->reach.timeout_ms * CLOCK_US_PER_MS;
 }
 
 /* The wait began when the server heard of it first. */

@@ -90,7 +90,7 @@ struct request *request_create(struct holdfast_async *client, const struct callb
                               CLIENT_REQUESTS_MAX);
         return NULL;
     }
-    int64_t timeout_us = (int64_t)client->timeout_ms * CLOCK_US_PER_MS;
+    int64_t timeout_us = (int64_t)client->reach.timeout_ms * CLOCK_US_PER_MS;
     request->deadline_us = clock_now_us() + timeout_us;
     set_timer(request, timeout_us);
     return request;

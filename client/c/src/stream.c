@@ -109,6 +109,8 @@ static void flush(struct stream *stream)
     } else if (error != 0) {
         (void)snprintf(stream->why, sizeof(stream->why), "cannot send: %s", strerror(error));
         fail(stream, stream->why);
+    } else if (stream->state == STREAM_OPEN && stream->events->on_drained != NULL) {
+        stream->events->on_drained(stream->user);
     }
 }
 

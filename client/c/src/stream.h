@@ -28,6 +28,8 @@ struct stream_events {
     void (*on_data)(void *user);
     /* The attempt failed or the connection ended; the stream is closed and may be opened again. */
     void (*on_close)(void *user, const char *why);
+    /* All that was written has been taken by the system. May be NULL. */
+    void (*on_drained)(void *user);
 };
 
 struct stream_config {

@@ -13,7 +13,8 @@
 
 #include "base/check.h"
 
-#define RECORD_SIZE 16384
+#define RECORD_SIZE  16384
+#define PROTOCOL_MAX ((size_t)16)
 
 /* OpenSSL's newest reason, for people. What the system said about a file comes first, and is more
  * to the point. */
@@ -91,6 +92,16 @@ struct ssl_ctx_st *tls_context_create(const struct holdfast_options *options,
         return NULL;
     }
     return context;
+}
+
+void tls_context_offer(struct ssl_ctx_st *context, const char *protocol)
+{
+    unsigned char list[PROTOCOL_MAX + 1];
+    const size_t length = strlen(protocol);
+    CHECK(length <= PROTOCOL_MAX);
+    list[0] = (unsigned char)length;
+    memcpy(list + 1, protocol, length);
+    CHECK(SSL_CTX_set_alpn_protos(context, list, (unsigned)length + 1) == 0);
 }
 
 void tls_context_destroy(struct ssl_ctx_st *context)

@@ -25,6 +25,9 @@ struct ssl_st;
 NODISCARD struct ssl_ctx_st *tls_context_create(const struct holdfast_options *options,
                                                 char error[HOLDFAST_ERROR_SIZE]);
 
+/* Offers one protocol by ALPN, "h2", to every server. Without it none is named. */
+void tls_context_offer(struct ssl_ctx_st *context, const char *protocol);
+
 /* NULL is allowed. */
 void tls_context_destroy(struct ssl_ctx_st *context);
 

@@ -56,7 +56,8 @@ static void begin_wait(struct unary *unary)
     if (unary->has_ask && unary->ask.wait_ms > 0 && unary->wait_until_us == 0) {
         int64_t wait_us = unary->ask.wait_ms * CLOCK_US_PER_MS;
         unary->wait_until_us = unary->sent_us + wait_us;
-        request_postpone(unary->request, wait_us + unary->client->timeout_ms * CLOCK_US_PER_MS);
+        request_postpone(unary->request,
+                         wait_us + unary->client->reach.timeout_ms * CLOCK_US_PER_MS);
     }
 }
 

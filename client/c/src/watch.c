@@ -168,7 +168,7 @@ struct holdfast_watch *watch_start(struct holdfast_async *client, const char *ke
     } else if (client->watch_count > CLIENT_WATCHES_MAX) {
         tell(watch, HOLDFAST_LIMIT, "too many watches (at most 10000)");
     } else {
-        set_retry(watch, (int64_t)client->timeout_ms * CLOCK_US_PER_MS);
+        set_retry(watch, (int64_t)client->reach.timeout_ms * CLOCK_US_PER_MS);
         channel_call_start(&client->channel, &watch->call);
     }
     return watch;
