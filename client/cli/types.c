@@ -144,8 +144,8 @@ static bool make_wanted(struct types *types, const char **wrong)
     return true;
 }
 
-static const ProtobufCMessageDescriptor *make(struct types *types, const char *name,
-                                              char problem[SCHEMA_PROBLEM_SIZE])
+const ProtobufCMessageDescriptor *types_find_message(struct types *types, const char *name,
+                                                     char problem[SCHEMA_PROBLEM_SIZE])
 {
     const char *wrong = name;
     const struct type *type = want(types, name);
@@ -198,9 +198,9 @@ bool types_find_method(struct types *types, const char *service, const char *met
     }
     types->service = join("", service);
     types->method.name = from->name;
-    types->method.input = make(types, from->input_type, problem);
+    types->method.input = types_find_message(types, from->input_type, problem);
     types->method.output =
-        types->method.input == NULL ? NULL : make(types, from->output_type, problem);
+        types->method.input == NULL ? NULL : types_find_message(types, from->output_type, problem);
     *found = (struct schema_method){
         .service = types->service,
         .method = &types->method,

@@ -42,6 +42,11 @@ bool types_add(struct types *types, const char *name, Google__Protobuf__FileDesc
  * lives as long as the types. */
 const char *types_missing(const struct types *types);
 
+/* Makes a message type and all that it contains, by its full name; it lives as long as the types.
+ * NULL and a sentence in `problem` when it, or a part of it, is not described. */
+const ProtobufCMessageDescriptor *types_find_message(struct types *types, const char *name,
+                                                     char problem[SCHEMA_PROBLEM_SIZE]);
+
 /* Makes the types of a method; what is found lives as long as the types. To be called once. False
  * and a sentence in `problem` when there is no such method, or a type of it is not described. */
 bool types_find_method(struct types *types, const char *service, const char *method,

@@ -34,9 +34,9 @@ def message_class(name):
 
 
 class Transcoder:
-    def __init__(self):
+    def __init__(self, *sets):
         self.popen = subprocess.Popen(
-            [TRANSCODER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+            [TRANSCODER, *sets], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
         )
 
     def ask(self, *words):
@@ -55,9 +55,10 @@ class Transcoder:
         assert self.popen.wait(10) == 0
 
 
-@pytest.fixture
-def transcoder():
-    transcoder = Transcoder()
+@pytest.fixture(params=["built in", "described"])
+def transcoder(request):
+    """With types that protobuf-c has generated, and with the same ones made of a description."""
+    transcoder = Transcoder(*([KINDS, schema.PROTOSET] if request.param == "described" else []))
     yield transcoder
     transcoder.close()
 

@@ -5,7 +5,8 @@
  *   json TYPE BASE64   a serialized message: answered with its JSON
  *   proto TYPE JSON    answered with the message in base64
  *
- * What cannot be translated is answered with "! " and why.
+ * What cannot be translated is answered with "! " and why. With the paths of descriptor sets as
+ * arguments the types are made of these, as of another server's; without they are those built in.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,11 @@
 #include "base64.h"
 #include "json_reader.h"
 #include "message_json.h"
+#include "proto_file.h"
+#include "types.h"
+#include "untrusted.h"
 
-static const ProtobufCMessageDescriptor *const types[] = {
+static const ProtobufCMessageDescriptor *const built[] = {
     &kinds__everything__descriptor,
     &holdfast__v1__acquire_request__descriptor,
     &holdfast__v1__hold_request__descriptor,
@@ -29,15 +33,54 @@ static const ProtobufCMessageDescriptor *const types[] = {
     &grpc__health__v1__health_list_response__descriptor,
 };
 
+static struct types types;
+
 static const ProtobufCMessageDescriptor *find(const char *name)
 {
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        if (strcmp(types[i]->name, name) == 0) {
-            return types[i];
+    char problem[SCHEMA_PROBLEM_SIZE] = "no such type";
+    for (size_t i = 0; types.file_count == 0 && i < sizeof(built) / sizeof(built[0]); i++) {
+        if (strcmp(built[i]->name, name) == 0) {
+            return built[i];
         }
     }
-    fprintf(stderr, "transcoder: no type %s\n", name);
-    exit(1);
+    const ProtobufCMessageDescriptor *made =
+        types.file_count == 0 ? NULL : types_find_message(&types, name, problem);
+    if (made == NULL) {
+        fprintf(stderr, "transcoder: %s: %s\n", name, problem);
+        exit(1);
+    }
+    return made;
+}
+
+static void add_file(const Google__Protobuf__FileDescriptorProto *from)
+{
+    const size_t length = protobuf_c_message_get_packed_size(&from->base);
+    uint8_t *bytes = malloc(length + 1);
+    protobuf_c_message_pack(&from->base, bytes);
+    Google__Protobuf__FileDescriptorProto *file = proto_file_unpack(bytes, length);
+    free(bytes);
+    if (file == NULL || !types_add(&types, file->name, file)) {
+        fprintf(stderr, "transcoder: %s is refused\n", from->name);
+        exit(1);
+    }
+}
+
+static void add_set(const char *path)
+{
+    static uint8_t bytes[1 << 20];
+    FILE *file = fopen(path, "rbe");
+    const size_t length = file == NULL ? 0 : fread(bytes, 1, sizeof(bytes), file);
+    Google__Protobuf__FileDescriptorSet *set =
+        google__protobuf__file_descriptor_set__unpack(NULL, length, bytes);
+    if (file == NULL || set == NULL || set->n_file == 0) {
+        fprintf(stderr, "transcoder: %s: no descriptor set\n", path);
+        exit(1);
+    }
+    fclose(file);
+    for (size_t i = 0; i < set->n_file; i++) {
+        add_file(set->file[i]);
+    }
+    google__protobuf__file_descriptor_set__free_unpacked(set, NULL);
 }
 
 static void write_json(const ProtobufCMessageDescriptor *type, const char *base64)
@@ -49,7 +92,7 @@ static void write_json(const ProtobufCMessageDescriptor *type, const char *base6
         puts("! not base64");
         return;
     }
-    ProtobufCMessage *message = protobuf_c_message_unpack(type, NULL, length, bytes);
+    ProtobufCMessage *message = untrusted_unpack(type, bytes, length);
     free(bytes);
     if (message == NULL) {
         puts("! not a message");
@@ -100,8 +143,12 @@ static void write_proto(const ProtobufCMessageDescriptor *type, const char *text
     protobuf_c_message_free_unpacked(message, NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    types_init(&types);
+    for (int i = 1; i < argc; i++) {
+        add_set(argv[i]);
+    }
     char *line = NULL;
     size_t room = 0;
     ssize_t length = 0;
@@ -117,5 +164,6 @@ int main(void)
         fflush(stdout);
     }
     free(line);
+    types_release(&types);
     return 0;
 }
