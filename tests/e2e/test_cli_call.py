@@ -26,6 +26,18 @@ SERVICES = [
 ]
 
 
+@pytest.fixture(params=["ttRPC", "gRPC"])
+def protocol(request):
+    """Options that make holdfast speak it."""
+    return {"ttRPC": [], "gRPC": ["--grpc"]}[request.param]
+
+
+@pytest.fixture
+def start(start, protocol):
+    """As everywhere, over either protocol."""
+    return lambda *words, **options: start(*words, *protocol, **options)
+
+
 def rows(cli):
     return [json.loads(line) for line in cli.out.splitlines()]
 
@@ -242,11 +254,12 @@ def test_redis_is_away(run, redis):
 
 
 @pytest.mark.parametrize("words", [["list"], ["describe"], ["call", "Health/Check"]], ids=" ".join)
-def test_no_server(start_cli, directory, words):
+def test_no_server(start_cli, directory, protocol, words):
     address = f"unix://{directory}/nobody"
-    cli = start_cli("--timeout", "200ms", "--server", address, *words)
+    cli = start_cli("--timeout", "200ms", "--server", address, *words, *protocol)
     assert (cli.end(), cli.out) == (69, "")
-    assert address in cli.err and "is holdfastd running there?" in cli.err
+    assert address in cli.err and ("is holdfastd running there?" in cli.err or protocol)
+    assert "cannot connect" in cli.err
 
 
 @pytest.mark.parametrize(
@@ -256,7 +269,7 @@ def test_a_server_that_does_not_answer(start, server, words):
     server.freeze()
     cli = start("--timeout", "200ms", *words)
     assert cli.wait(20 * FACTOR) == 69
-    assert "DEADLINE_EXCEEDED" in cli.err
+    assert re.search("DEADLINE_EXCEEDED|UNAVAILABLE: .* does not answer", cli.err)
 
 
 def test_the_server_dies(start, server):
