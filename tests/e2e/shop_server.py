@@ -28,6 +28,7 @@ class Till:
 
     def __init__(self, message):
         self.message = message
+        self.raw = b""
         self.cancelled = threading.Event()
         self.waiting = threading.Event()
 
@@ -58,6 +59,9 @@ class Till:
         order.notes.update({key: str(value) for key, value in context.invocation_metadata()})
         order.notes["left"] = str(context.time_remaining())
         return order
+
+    def Raw(self, order, context):
+        return self.raw
 
     def Wait(self, order, context):
         context.add_callback(self.cancelled.set)
@@ -119,7 +123,7 @@ def handler_of(method, message, servicer):
     return getattr(grpc, f"{shape}_rpc_method_handler")(
         getattr(servicer, method.name),
         request_deserializer=message(method.input_type.lstrip(".")).FromString,
-        response_serializer=lambda answer: answer.SerializeToString(),
+        response_serializer=lambda answer: answer if isinstance(answer, bytes) else answer.SerializeToString(),
     )
 
 
@@ -129,6 +133,8 @@ class ShopServer:
     def __init__(self, directory, versions=("v1", "v1alpha"), credentials=None):
         files = list(compile_protos(directory))
         shop, built = schema.Schema(files), schema.built()
+        ours = list(schema.read(schema.PROTOSET))
+        described = files + [file for file in ours if file.package.startswith("grpc.reflection.")]
         self.till = Till(shop.message)
         self.services = ["shop.v1.Till", "Bare"]
         self.services += [f"grpc.reflection.{version}.ServerReflection" for version in versions]
@@ -142,8 +148,8 @@ class ShopServer:
         ]
         for version in versions:
             package = f"grpc.reflection.{version}"
-            servicer = Reflection(package, files, self.services, built.message)
-            handlers.append(handlers_of(schema.read(schema.PROTOSET), built.message, f"{package}.ServerReflection", servicer))
+            servicer = Reflection(package, described, self.services, built.message)
+            handlers.append(handlers_of(ours, built.message, f"{package}.ServerReflection", servicer))
         self.grpc.add_generic_rpc_handlers(handlers)
         self.unix = f"unix://{directory}/shop"
         assert self.grpc.add_insecure_port(f"unix:{directory}/shop")
