@@ -238,9 +238,11 @@ static const struct {
             "service "
             "of\n"
             "holdfast.v1 is also found without its package.\n",
-            "",
+            "\n"
+            "With --grpc the server may be any gRPC server that has reflection.\n",
             "  holdfast list\n"
-            "  holdfast list Locks\n",
+            "  holdfast list Locks\n"
+            "  holdfast list --grpc --server tcp://127.0.0.1:50051\n",
         },
     [COMMAND_DESCRIBE] =
         {
@@ -252,7 +254,8 @@ static const struct {
             "it, with its comments; without SYMBOL, all services. What is in holdfast.v1 is also "
             "found\n"
             "without its package.\n",
-            "",
+            "\n"
+            "With --grpc the server may be any gRPC server that has reflection.\n",
             "  holdfast describe Locks\n"
             "  holdfast describe Locks/Acquire\n"
             "  holdfast describe holdfast.v1.AcquireRequest\n",
@@ -261,11 +264,11 @@ static const struct {
         {
             "usage: holdfast call [OPTION...] SERVICE/METHOD [JSON]\n"
             "\n"
-            "Calls any method that this version of holdfast knows. JSON, or --data, is what is "
-            "sent:\n"
-            "an object, @FILE, or - for standard input; nothing stands for {}. Each message of the "
-            "answer\n"
-            "is a line of JSON. The package may be left out where that is clear.\n",
+            "Calls any method of the server. JSON, or --data, is what is sent: an object, @FILE, "
+            "or -\n"
+            "for standard input; nothing stands for {}. Each message of the answer is a line of "
+            "JSON.\n"
+            "The package may be left out where that is clear.\n",
             "\n"
             "A method that takes a stream takes several objects, one behind another. With - each "
             "is "
@@ -284,6 +287,10 @@ static const struct {
             "for\n"
             "connecting only; --deadline is for the call.\n"
             "\n"
+            "With --grpc the server may be any gRPC server that has reflection, which then tells "
+            "the\n"
+            "types of its messages.\n"
+            "\n"
             "The exit code follows the status: OK 0, INVALID_ARGUMENT 64, UNAVAILABLE, "
             "DEADLINE_EXCEEDED\n"
             "and RESOURCE_EXHAUSTED 69, ABORTED 75, any other 70. Busy is an answer, not a "
@@ -292,7 +299,8 @@ static const struct {
             "  holdfast call Health/Check\n"
             "  echo '{\"ask\": {\"key\": \"deploy\"}}' | cat - /dev/tty | holdfast call "
             "Locks/Hold -\n"
-            "  holdfast call --deadline 5s -H 'trace: 7' Locks/Acquire @ask.json\n",
+            "  holdfast call --deadline 5s -H 'trace: 7' Locks/Acquire @ask.json\n"
+            "  holdfast call --grpc --server tls://shop.example:443 shop.v1.Till/Echo '{}'\n",
         },
     [COMMAND_COMPLETION] =
         {

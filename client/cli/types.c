@@ -90,8 +90,8 @@ bool types_add(struct types *types, const char *name, Google__Protobuf__FileDesc
         return is_known;
     }
     const size_t count = types->file_count++;
-    types->files = memory_grow(types->files, (count + 1) * sizeof(*types->files));
-    types->file_names = memory_grow(types->file_names, (count + 1) * sizeof(*types->file_names));
+    types->files = memory_grow(types->files, (count + 1) * sizeof(void *));
+    types->file_names = memory_grow(types->file_names, (count + 1) * sizeof(void *));
     types->files[count] = file;
     types->file_names[count] = join("", name);
     if (file != NULL) {

@@ -87,19 +87,6 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
     return 0;
 }
 
-/* A request that could not even begin, most often for a farewell, has no stream that closes. */
-static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
-                             void *context)
-{
-    struct http2_client *http2 = context;
-    (void)session;
-    (void)error;
-    if (frame->hd.type == NGHTTP2_HEADERS) {
-        http2->events->on_close(http2->user, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
-    }
-    return 0;
-}
-
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     struct http2_client *http2 = context;
@@ -136,7 +123,6 @@ static nghttp2_session_callbacks *callbacks_create(void)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
-    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
     return callbacks;
 }

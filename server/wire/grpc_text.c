@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/grpc_text.h"
 
-#include <stdbool.h>
-
 size_t grpc_text_encode(const char *text, size_t length, char *encoded)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -42,9 +40,12 @@ void grpc_text_decode(const char *encoded, size_t length, char *text, size_t siz
             high = hex_digit(encoded[i + 1]);
             low = hex_digit(encoded[i + 2]);
         }
-        const bool is_encoded = high >= 0 && low >= 0;
-        text[used++] = is_encoded ? (char)(high << 4 | low) : encoded[i];
-        i += is_encoded ? 2 : 0;
+        text[used] = encoded[i];
+        if (high >= 0 && low >= 0) {
+            text[used] = (char)(high << 4 | low);
+            i += 2;
+        }
+        used++;
     }
     text[used] = '\0';
 }
