@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "message_json.h"
 
-#include <errno.h>
 #include <float.h>
 #include <math.h>
 #include <stdarg.h>
@@ -12,7 +11,9 @@
 
 #include "base64.h"
 #include "field.h"
+#include "json_number.h"
 #include "memory.h"
+#include "well_known.h"
 
 #define TYPE_NAME_SIZE 64
 
@@ -39,65 +40,10 @@ static bool name_problem(const char *name, char problem[MESSAGE_JSON_PROBLEM_SIZ
  * ---- Numbers ----
  */
 
-/* Decimal digits, with a sign if that is allowed, and nothing else: one number is written one way,
- * so that different keys of a map stay different. */
-static bool is_integer_text(const char *text, bool may_be_negative)
-{
-    const char *digits = text + (may_be_negative && text[0] == '-');
-    const bool is_padded = digits[0] == '0' && (digits[1] != '\0' || digits != text);
-    return digits[0] != '\0' && strspn(digits, "0123456789") == strlen(digits) && !is_padded;
-}
-
-/* Of JSON's numbers with a fraction or an exponent those count that are whole: 1e3, 5.0. */
-static bool is_whole(double real)
-{
-    return real >= -0x1p63 && real < 0x1p63 && trunc(real) == real;
-}
-
-static bool take_signed(const json_t *json, int64_t *value)
-{
-    char *end = NULL;
-    if (json_is_integer(json)) {
-        *value = json_integer_value(json);
-        return true;
-    }
-    if (json_is_real(json)) {
-        const double real = json_real_value(json);
-        if (is_whole(real)) {
-            *value = (int64_t)real;
-            return true;
-        }
-        return false;
-    }
-    if (!json_is_string(json) || !is_integer_text(json_string_value(json), true)) {
-        return false;
-    }
-    errno = 0;
-    *value = strtoll(json_string_value(json), &end, 10);
-    return errno == 0;
-}
-
-static bool take_unsigned(const json_t *json, uint64_t *value)
-{
-    int64_t number = 0;
-    char *end = NULL;
-    if (!json_is_string(json)) {
-        const bool is_taken = take_signed(json, &number) && number >= 0;
-        *value = (uint64_t)number;
-        return is_taken;
-    }
-    if (!is_integer_text(json_string_value(json), false)) {
-        return false;
-    }
-    errno = 0;
-    *value = strtoull(json_string_value(json), &end, 10);
-    return errno == 0;
-}
-
 static bool read_int32(const json_t *json, int32_t *to, char problem[MESSAGE_JSON_PROBLEM_SIZE])
 {
     int64_t value = 0;
-    if (!take_signed(json, &value) || value < INT32_MIN || value > INT32_MAX) {
+    if (!json_number_signed(json, &value) || value < INT32_MIN || value > INT32_MAX) {
         return fail(problem, "not a whole number from -2147483648 to 2147483647");
     }
     *to = (int32_t)value;
@@ -107,7 +53,7 @@ static bool read_int32(const json_t *json, int32_t *to, char problem[MESSAGE_JSO
 static bool read_uint32(const json_t *json, uint32_t *to, char problem[MESSAGE_JSON_PROBLEM_SIZE])
 {
     uint64_t value = 0;
-    if (!take_unsigned(json, &value) || value > UINT32_MAX) {
+    if (!json_number_unsigned(json, &value) || value > UINT32_MAX) {
         return fail(problem, "not a whole number from 0 to 4294967295");
     }
     *to = (uint32_t)value;
@@ -116,42 +62,17 @@ static bool read_uint32(const json_t *json, uint32_t *to, char problem[MESSAGE_J
 
 static bool read_int64(const json_t *json, int64_t *to, char problem[MESSAGE_JSON_PROBLEM_SIZE])
 {
-    return take_signed(json, to) || fail(problem, "not a whole number of 64 bits");
+    return json_number_signed(json, to) || fail(problem, "not a whole number of 64 bits");
 }
 
 static bool read_uint64(const json_t *json, uint64_t *to, char problem[MESSAGE_JSON_PROBLEM_SIZE])
 {
-    return take_unsigned(json, to) || fail(problem, "not a whole number of 64 bits from 0");
-}
-
-static bool real_of_text(const char *text, double *value)
-{
-    static const struct {
-        const char *name;
-        double value;
-    } names[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
-    char *end = NULL;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(text, names[i].name) == 0) {
-            *value = names[i].value;
-            return true;
-        }
-    }
-    /* strtod knows more than JSON does. */
-    if (text[0] == '\0' || strspn(text, "0123456789+-.eE") != strlen(text)) {
-        return false;
-    }
-    *value = strtod(text, &end);
-    return *end == '\0' && isfinite(*value);
+    return json_number_unsigned(json, to) || fail(problem, "not a whole number of 64 bits from 0");
 }
 
 static bool read_double(const json_t *json, double *to, char problem[MESSAGE_JSON_PROBLEM_SIZE])
 {
-    if (json_is_number(json)) {
-        *to = json_number_value(json);
-        return true;
-    }
-    return (json_is_string(json) && real_of_text(json_string_value(json), to)) ||
+    return json_number_real(json, to) ||
            fail(problem, "not a number, nor \"NaN\", \"Infinity\" or \"-Infinity\"");
 }
 
@@ -398,6 +319,15 @@ static bool read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor
     return read_one(message, field, json, problem);
 }
 
+/* null is a value where any value may stand. */
+static bool is_unset(const ProtobufCFieldDescriptor *field, const json_t *json)
+{
+    const bool is_any = field->type == PROTOBUF_C_TYPE_MESSAGE &&
+                        field->label != PROTOBUF_C_LABEL_REPEATED &&
+                        well_known_of(field->descriptor) == WELL_KNOWN_VALUE;
+    return json_is_null(json) && !is_any;
+}
+
 static bool read_fields(ProtobufCMessage *message, const json_t *json, bool *is_seen,
                         char problem[MESSAGE_JSON_PROBLEM_SIZE])
 {
@@ -416,27 +346,98 @@ static bool read_fields(ProtobufCMessage *message, const json_t *json, bool *is_
             return name_problem(name, problem);
         }
         is_seen[field - descriptor->fields] = true;
-        if (!json_is_null(value) && !read_field(message, field, value, problem)) {
+        if (!is_unset(field, value) && !read_field(message, field, value, problem)) {
             return name_problem(name, problem);
         }
     }
     return true;
 }
 
+static bool read_object(ProtobufCMessage *message, const json_t *json,
+                        char problem[MESSAGE_JSON_PROBLEM_SIZE])
+{
+    const ProtobufCMessageDescriptor *descriptor = message->descriptor;
+    if (!json_is_object(json)) {
+        return fail(problem, "not an object, as %s is written", descriptor->name);
+    }
+    bool *is_seen = memory_take(descriptor->n_fields * sizeof(*is_seen));
+    const bool is_read = read_fields(message, json, is_seen, problem);
+    free(is_seen);
+    return is_read;
+}
+
+static bool read_time(ProtobufCMessage *message, const json_t *json,
+                      char problem[MESSAGE_JSON_PROBLEM_SIZE])
+{
+    return (json_is_string(json) && well_known_read(message, json_string_value(json))) ||
+           fail(problem, "not a %s, as \"%s\" is", message->descriptor->short_name,
+                well_known_of(message->descriptor) == WELL_KNOWN_DURATION ? "1.5s"
+                                                                          : "2000-12-31T23:59:59Z");
+}
+
+/* What can hold such a value. */
+static unsigned any_field(const json_t *json)
+{
+    switch (json_typeof(json)) {
+    case JSON_OBJECT:
+        return WELL_KNOWN_OBJECT;
+    case JSON_ARRAY:
+        return WELL_KNOWN_ARRAY;
+    case JSON_STRING:
+        return WELL_KNOWN_TEXT;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return WELL_KNOWN_NUMBER;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return WELL_KNOWN_BOOL;
+    case JSON_NULL:
+        break;
+    }
+    return WELL_KNOWN_NULL;
+}
+
+static bool read_any(ProtobufCMessage *message, const json_t *json,
+                     char problem[MESSAGE_JSON_PROBLEM_SIZE])
+{
+    const ProtobufCFieldDescriptor *field = &message->descriptor->fields[any_field(json) - 1];
+    if (json_is_null(json)) {
+        *field_case(message, field) = field->id;
+        return true;
+    }
+    return read_one(message, field, json, problem);
+}
+
+static bool read_whole(ProtobufCMessage *message, const json_t *json,
+                       char problem[MESSAGE_JSON_PROBLEM_SIZE])
+{
+    const ProtobufCFieldDescriptor *first = message->descriptor->fields;
+    switch (well_known_of(message->descriptor)) {
+    case WELL_KNOWN_TIMESTAMP:
+    case WELL_KNOWN_DURATION:
+        return read_time(message, json, problem);
+    case WELL_KNOWN_WRAPPER:
+        return read_one(message, first, json, problem);
+    case WELL_KNOWN_STRUCT:
+        return read_map(message, first, json, problem);
+    case WELL_KNOWN_LIST:
+        return read_list(message, first, json, problem);
+    case WELL_KNOWN_VALUE:
+        return read_any(message, json, problem);
+    case WELL_KNOWN_NONE:
+        break;
+    }
+    return read_object(message, json, problem);
+}
+
 static ProtobufCMessage *read_fields_of(const ProtobufCMessageDescriptor *descriptor,
                                         const json_t *json, char problem[MESSAGE_JSON_PROBLEM_SIZE])
 {
-    if (!json_is_object(json)) {
-        (void)fail(problem, "not an object, as %s is written", descriptor->name);
+    ProtobufCMessage *message = create(descriptor);
+    if (!read_whole(message, json, problem)) {
+        protobuf_c_message_free_unpacked(message, NULL);
         return NULL;
     }
-    ProtobufCMessage *message = create(descriptor);
-    bool *is_seen = memory_take(descriptor->n_fields * sizeof(*is_seen));
-    if (!read_fields(message, json, is_seen, problem)) {
-        protobuf_c_message_free_unpacked(message, NULL);
-        message = NULL;
-    }
-    free(is_seen);
     return message;
 }
 

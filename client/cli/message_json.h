@@ -14,8 +14,8 @@
 
 #define MESSAGE_JSON_PROBLEM_SIZE 256
 
-/* An object, the caller's. NULL and a sentence in `problem`, which names the field, when a text is
- * not UTF-8. */
+/* An object, or what stands for one by well_known.h; the caller's. NULL and a sentence in
+ * `problem`, which names the field, when a text is not UTF-8, or a time is none. */
 json_t *message_to_json(const ProtobufCMessage *message, char problem[MESSAGE_JSON_PROBLEM_SIZE]);
 
 /* To be freed with protobuf_c_message_free_unpacked. NULL and a sentence in `problem`, which names

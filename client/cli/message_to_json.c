@@ -9,6 +9,7 @@
 
 #include "base64.h"
 #include "field.h"
+#include "well_known.h"
 
 #define NUMBER_SIZE 24
 
@@ -101,8 +102,9 @@ static json_t *name_problem(json_t *json, const ProtobufCFieldDescriptor *field,
     char inner[MESSAGE_JSON_PROBLEM_SIZE];
     if (json == NULL) {
         memcpy(inner, problem, sizeof(inner));
-        snprintf(problem, MESSAGE_JSON_PROBLEM_SIZE, "%.64s%s%.160s", field->name,
-                 inner[0] == '\0' ? ": not valid UTF-8" : ".", inner);
+        const char *separator = inner[0] == '\0' ? ": not valid UTF-8" : inner[0] == ':' ? "" : ".";
+        snprintf(problem, MESSAGE_JSON_PROBLEM_SIZE, "%.64s%s%.160s", field->name, separator,
+                 inner);
     }
     return json;
 }
@@ -206,10 +208,9 @@ static json_t *field_json(const ProtobufCMessage *message, const ProtobufCFieldD
     return value_json(field, field_value(message, field), problem);
 }
 
-json_t *message_to_json(const ProtobufCMessage *message, char problem[MESSAGE_JSON_PROBLEM_SIZE])
+static json_t *fields_json(const ProtobufCMessage *message, char problem[MESSAGE_JSON_PROBLEM_SIZE])
 {
     json_t *object = json_object();
-    problem[0] = '\0';
     for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
         char name[FIELD_NAME_SIZE];
@@ -224,4 +225,49 @@ json_t *message_to_json(const ProtobufCMessage *message, char problem[MESSAGE_JS
         }
     }
     return object;
+}
+
+static json_t *time_json(const ProtobufCMessage *message, char problem[MESSAGE_JSON_PROBLEM_SIZE])
+{
+    char text[WELL_KNOWN_TEXT_SIZE];
+    if (!well_known_write(message, text)) {
+        snprintf(problem, MESSAGE_JSON_PROBLEM_SIZE, ": out of the range of %.64s",
+                 message->descriptor->name);
+        return NULL;
+    }
+    return json_string(text);
+}
+
+/* Whichever of its fields is set. */
+static json_t *any_json(const ProtobufCMessage *message, char problem[MESSAGE_JSON_PROBLEM_SIZE])
+{
+    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+        if (has_field(message, field) && field->id != WELL_KNOWN_NULL) {
+            return value_json(field, field_value(message, field), problem);
+        }
+    }
+    return json_null();
+}
+
+json_t *message_to_json(const ProtobufCMessage *message, char problem[MESSAGE_JSON_PROBLEM_SIZE])
+{
+    const ProtobufCFieldDescriptor *first = message->descriptor->fields;
+    problem[0] = '\0';
+    switch (well_known_of(message->descriptor)) {
+    case WELL_KNOWN_TIMESTAMP:
+    case WELL_KNOWN_DURATION:
+        return time_json(message, problem);
+    case WELL_KNOWN_WRAPPER:
+        return value_json(first, field_value(message, first), problem);
+    case WELL_KNOWN_STRUCT:
+        return map_json(message, first, problem);
+    case WELL_KNOWN_LIST:
+        return list_json(message, first, problem);
+    case WELL_KNOWN_VALUE:
+        return any_json(message, problem);
+    case WELL_KNOWN_NONE:
+        break;
+    }
+    return fields_json(message, problem);
 }

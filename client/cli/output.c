@@ -37,7 +37,7 @@ void output_line(const char *format, ...)
 
 void output_json(json_t *object)
 {
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT | JSON_ENCODE_ANY);
     json_decref(object);
     if (text == NULL) {
         output_error("Cannot write the JSON result: out of memory, or a text is not UTF-8.");

@@ -37,8 +37,8 @@ __attribute__((format(printf, 1, 2))) void output_error(const char *format, ...)
 /* One line of text on stdout, at once. What is in it must be clean. */
 __attribute__((format(printf, 1, 2))) void output_line(const char *format, ...);
 
-/* One JSON object as one line on stdout, at once. Takes the reference; NULL (out of memory) is
- * reported. */
+/* One JSON object, or another value, as one line on stdout, at once. Takes the reference; NULL (out
+ * of memory) is reported. */
 void output_json(json_t *object);
 
 /* False, after saying so, if something written to stdout was lost. Called once, at the end. */

@@ -18,8 +18,8 @@ MEGABYTE = 1 << 20
 def compile_protos(directory):
     path = directory / "shop.protoset"
     files = sorted(PROTOS.glob("*.proto"))
-    command = [shutil.which("protoc"), "-I", PROTOS, "--include_source_info", "--descriptor_set_out", path, *files]
-    subprocess.run(command, check=True)
+    options = ["--include_source_info", "--include_imports", "--descriptor_set_out", path]
+    subprocess.run([shutil.which("protoc"), "-I", PROTOS, *options, *files], check=True)
     return schema.read(path)
 
 
@@ -73,6 +73,11 @@ class Till:
 class Bare:
     def Echo(self, message, context):
         return message
+
+
+class Door(Bare):
+    def Name(self, message, context):
+        return b"\x0a\x05front"
 
 
 class Reflection:
@@ -136,7 +141,7 @@ class ShopServer:
         ours = list(schema.read(schema.PROTOSET))
         described = files + [file for file in ours if file.package.startswith("grpc.reflection.")]
         self.till = Till(shop.message)
-        self.services = ["shop.v1.Till", "Bare"]
+        self.services = ["shop.v1.Till", "shop.v1.Door", "Bare"]
         self.services += [f"grpc.reflection.{version}.ServerReflection" for version in versions]
         self.grpc = grpc.server(
             futures.ThreadPoolExecutor(8),
@@ -144,6 +149,7 @@ class ShopServer:
         )
         handlers = [
             handlers_of(files, shop.message, "shop.v1.Till", self.till),
+            handlers_of(files, shop.message, "shop.v1.Door", Door()),
             handlers_of(files, shop.message, "Bare", Bare()),
         ]
         for version in versions:

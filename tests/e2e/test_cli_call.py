@@ -372,6 +372,7 @@ def test_a_server_that_drains(start, server):
     assert cli.wait(20 * FACTOR) == 69
     assert [row["status"] for row in rows(cli)] == ["SERVING", "NOT_SERVING"]
     assert "shutting down" in cli.err
+    assert server.wait(20 * FACTOR) == 0
 
 
 # What goes over the wire

@@ -113,9 +113,16 @@ def test_a_message_goes_there_and_back(ask, shop):
     assert answers(ask(shop.tcp, "call", "Bare.Echo")) == [{}]
 
 
+def test_types_with_a_form_of_their_own(ask, shop):
+    visit = {"at": "2000-12-31T23:59:59.021Z", "lasted": "-0.500s", "fact": None, "facts": {"a": [1.5, None, {}]}}
+    assert answers(ask(shop.tcp, "call", "shop.v1.Door/Echo", json.dumps(visit))) == [visit]
+    assert answers(ask(shop.tcp, "call", "shop.v1.Door/Name")) == ["front"]
+
+
 @pytest.mark.parametrize(
     "words, expected",
     [
+        (["shop.v1.Door/Echo", '{"at": "2000-02-30T00:00:00Z"}'], "at: not a Timestamp"),
         ([f"{TILL}/Echo", '{"idd": 1}'], "idd: no such field in shop.v1.Order"),
         ([f"{TILL}/Echo", '{"cash": true, "card": ""}'], "another field of the same oneof"),
         ([f"{TILL}/Echo", '{"parts": [{"size": "HUGE"}]}'], 'parts[0].size: "HUGE" is no Size'),

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 
 import schema
 from server import BIN_DIR
+from shop_server import compile_protos
 
 TRANSCODER = BIN_DIR.parent / "tests/unit/transcoder"
 KINDS = BIN_DIR.parent / "tests/unit/cli/kinds.protoset"
@@ -288,3 +289,122 @@ def test_a_refusal_names_the_field(transcoder):
 def test_a_text_that_is_none_is_named(transcoder):
     bad = base64.b64encode(b"\x8a\x01\x03\x7a\x01\xff").decode()  # child.text
     assert transcoder.ask("json", EVERYTHING, bad) == "! child.text: not valid UTF-8"
+
+
+# Types with a form of their own
+
+
+@pytest.fixture
+def visits(directory):
+    """(transcoder, class) of shop.v1.Visit."""
+    files = list(compile_protos(directory))
+    transcoder = Transcoder(directory / "shop.protoset")
+    yield transcoder, schema.Schema(files).message("shop.v1.Visit")
+    transcoder.close()
+
+
+def time_of(dice, first, last):
+    seconds = dice.choice([first, last, 0, -1, 1, dice.randint(first, last), 951782400, 1709164800])
+    return seconds, dice.choice([0, 1, 999999999, 500000000, 21000000, 123456000, dice.randrange(1000000000)])
+
+
+def any_value(dice, depth=3):
+    kinds = [None, True, False, 0.0, -1.5, 1e300, 7.0, text(dice)]
+    if depth > 0:
+        kinds += [[any_value(dice, depth - 1) for _ in range(2)], {text(dice): any_value(dice, depth - 1)}, [], {}]
+    return dice.choice(kinds)
+
+
+def set_value(value, wanted):
+    """Sets a google.protobuf.Value."""
+    if wanted is None:
+        value.null_value = 0
+    elif isinstance(wanted, bool):
+        value.bool_value = wanted
+    elif isinstance(wanted, float):
+        value.number_value = wanted
+    elif isinstance(wanted, str):
+        value.string_value = wanted
+    elif isinstance(wanted, dict):
+        value.struct_value.SetInParent()
+        for name, inner in wanted.items():
+            set_value(value.struct_value.fields[name], inner)
+    else:
+        value.list_value.SetInParent()
+        for inner in wanted:
+            set_value(value.list_value.values.add(), inner)
+
+
+def random_visit(visit, dice):
+    timestamp = lambda: time_of(dice, -62135596800, 253402300799)  # noqa: E731
+    visit.at.seconds, visit.at.nanos = timestamp()
+    seconds, nanos = time_of(dice, -315576000000, 315576000000)
+    visit.lasted.seconds, visit.lasted.nanos = seconds, -nanos if seconds < 0 else nanos
+    visit.by_name["x"].nanos = dice.choice([-1, 0, 999999999, -500000000])
+    for _ in range(dice.randrange(3)):
+        other = visit.others.add()
+        other.seconds, other.nanos = timestamp()
+    set_value(visit.fact, any_value(dice))
+    set_value(visit.facts.fields[text(dice)], any_value(dice))
+    set_value(visit.list.values.add(), any_value(dice))
+    for field in visit.DESCRIPTOR.fields:
+        if field.name.endswith("_value") and dice.random() < 0.7:
+            wrapper = getattr(visit, field.name)
+            wrapper.SetInParent()
+            wrapper.value = value_of(wrapper.DESCRIPTOR.fields[0], dice, 0)
+    if dice.random() < 0.5:
+        visit.nothing.SetInParent()
+    if dice.random() < 0.5:
+        visit.text.value = text(dice)
+    return visit
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS // 3))
+def test_their_forms_are_pythons(visits, seed):
+    transcoder, make = visits
+    visit = random_visit(make(), random.Random(seed))
+    theirs = json_format.MessageToJson(visit, indent=None)
+    ours = transcoder.json("shop.v1.Visit", visit)
+    assert same(json_format.Parse(ours, make()), visit), ours
+    assert names_of(json.loads(ours)) == names_of(json.loads(theirs)), ours
+    back = transcoder.proto("shop.v1.Visit", theirs)
+    assert not back.startswith("!"), f"{back} for {theirs}"
+    assert same(make.FromString(base64.b64decode(back)), visit), theirs
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"at": value}
+        for value in (
+            "", "2000-01-01", "2000-01-01T00:00:00", "2000-1-01T00:00:00Z", "2000-02-30T00:00:00Z", "0000-01-01T00:00:00Z",
+            "2000-01-01T24:00:00Z", "2000-01-01T00:00:00.Z", "2000-01-01T00:00:00.1234567890Z", "2000-01-01T00:00:00+1:00",
+            "2000-01-01T00:00:00Zz", "9999-12-31T23:59:59-00:01", 7, {},
+        )
+    ]
+    + [{"lasted": value} for value in ("", "1", "s", ".5s", "1.s", "--1s", "+1s", "315576000001s", "1s ", 1, {})]
+    + [{"int32Value": value} for value in ("x", 1 << 31, {}, {"value": 1})]
+    + [{"facts": 1}, {"list": {}}, {"nothing": 1}],
+    ids=json.dumps,
+)
+def test_what_has_not_their_form(visits, wrong):
+    transcoder, _ = visits
+    assert transcoder.proto("shop.v1.Visit", json.dumps(wrong)).startswith(f"! {next(iter(wrong))}: ")
+
+
+@pytest.mark.parametrize("zone, seconds", [("Z", 0), ("+01:30", -5400), ("-23:59", 86340)])
+def test_times_of_other_zones(visits, zone, seconds):
+    transcoder, make = visits
+    visit = make.FromString(base64.b64decode(transcoder.proto("shop.v1.Visit", f'{{"at": "1970-01-01T00:00:00{zone}"}}')))
+    assert visit.at.seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "fields", [{"at": (253402300800, 0)}, {"at": (0, -1)}, {"at": (0, 1000000000)}, {"lasted": (1, -1)}, {"lasted": (1 << 62, 0)}]
+)
+def test_times_that_are_none(visits, fields):
+    transcoder, make = visits
+    visit = make()
+    for name, (seconds, nanos) in fields.items():
+        getattr(visit, name).seconds, getattr(visit, name).nanos = seconds, nanos
+        assert transcoder.json("shop.v1.Visit", visit).startswith(f"! {name}: out of the range of google.protobuf.")

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "proto_file.h"
+#include "well_known.h"
 
 #define FIELDS_MAX 4
 
@@ -304,6 +305,35 @@ static void test_a_file_without_names(void **state)
     assert_null(types_find_message(&types, "", problem));
 }
 
+/* Names alone do not make a type well known: what reads them would go round in circles. */
+static void test_types_with_borrowed_names(void **state)
+{
+    static const char *const names[] = {"Int32Value", "Value",     "Struct",
+                                        "ListValue",  "Timestamp", "Duration"};
+    (void)state;
+    source.file.package = TEXT("google.protobuf");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "google.protobuf.%s", names[i]);
+        source.message.name = TEXT(names[i]);
+        source.message.n_field = 0;
+        add_field("value", 1, TYPE(MESSAGE))->type_name = name;
+        types_release(&types);
+        types_init(&types);
+        assert_true(types_add(&types, "p.proto", pack()));
+        const ProtobufCMessageDescriptor *made = types_find_message(&types, name, problem);
+        assert_non_null(made);
+        assert_int_equal(well_known_of(made), WELL_KNOWN_NONE);
+    }
+    source.message.name = TEXT("Int32Value");
+    source.fields[0].type = TYPE(INT32);
+    assert_true(types_add(&types, "q.proto", pack()));
+    const ProtobufCMessageDescriptor *made =
+        types_find_message(&types, "google.protobuf.Int32Value", problem);
+    assert_non_null(made);
+    assert_int_equal(well_known_of(made), WELL_KNOWN_WRAPPER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_files_need, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_have_a_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_without_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_types_with_borrowed_names, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
