@@ -120,7 +120,7 @@ static void test_broken_streams(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         begin("200", "application/grpc");
-        assert_end(cases[i].error, cases[i].status, "the server broke the call off: NAME");
+        assert_end(cases[i].error, (int)cases[i].status, "the server broke the call off: NAME");
     }
 }
 
