@@ -28,9 +28,11 @@ void field_json_name(const ProtobufCFieldDescriptor *field, char name[FIELD_NAME
     write_name(name, FIELD_NAME_SIZE, field->name, false);
 }
 
-static bool is_named(const ProtobufCFieldDescriptor *field, const char *name, uint32_t id)
+/* A plain part of a map's entry: it is there, once. */
+static bool is_part(const ProtobufCFieldDescriptor *field, const char *name, uint32_t id)
 {
-    return field->id == id && strcmp(field->name, name) == 0;
+    return field->id == id && strcmp(field->name, name) == 0 &&
+           field->label != PROTOBUF_C_LABEL_REPEATED && !field_is_in_oneof(field);
 }
 
 /* protoc names the type after the field, inside the message, and lets nobody else do so. */
@@ -43,8 +45,8 @@ bool field_is_map(const ProtobufCMessageDescriptor *message, const ProtobufCFiel
     const size_t length = strlen(message->name);
     char name[FIELD_NAME_SIZE];
     write_name(name, sizeof(name), field->name, true);
-    return entry->n_fields == 2 && is_named(&entry->fields[0], "key", 1) &&
-           is_named(&entry->fields[1], "value", 2) &&
+    return entry->n_fields == 2 && is_part(&entry->fields[0], "key", 1) &&
+           is_part(&entry->fields[1], "value", 2) &&
            strncmp(entry->name, message->name, length) == 0 && entry->name[length] == '.' &&
            strncmp(entry->name + length + 1, name, strlen(name)) == 0 &&
            strcmp(entry->name + length + 1 + strlen(name), "Entry") == 0;

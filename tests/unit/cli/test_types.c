@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "field.h"
 #include "proto_file.h"
 #include "well_known.h"
 
@@ -334,6 +335,36 @@ static void test_types_with_borrowed_names(void **state)
     assert_int_equal(well_known_of(made), WELL_KNOWN_WRAPPER);
 }
 
+/* They look like those of a map, but for how they hold things. */
+static void test_entries_that_are_none(void **state)
+{
+    static Google__Protobuf__DescriptorProto entry;
+    static Google__Protobuf__DescriptorProto *nested[] = {&entry};
+    static Google__Protobuf__FieldDescriptorProto *parts[2];
+    (void)state;
+    add_field("key", 1, TYPE(STRING));
+    add_field("value", 2, TYPE(STRING));
+    memcpy(parts, source.field_list, sizeof(parts));
+    google__protobuf__descriptor_proto__init(&entry);
+    entry.name = TEXT("ListEntry");
+    entry.field = parts;
+    entry.n_field = 2;
+    source.message.nested_type = nested;
+    source.message.n_nested_type = 1;
+    add_field("list", 1, TYPE(MESSAGE))->type_name = TEXT(".p.M.ListEntry");
+    source.fields[2].label = LABEL(REPEATED);
+    source.message.field = source.field_list + 2;
+    source.message.n_field = 1;
+    for (int i = 0; i < 4; i++) {
+        source.fields[0].has_proto3_optional = source.fields[0].proto3_optional = i == 1;
+        source.fields[1].label = i == 2 ? LABEL(REPEATED) : LABEL(OPTIONAL);
+        source.file.syntax = TEXT(i == 3 ? "proto2" : "proto3");
+        const ProtobufCMessageDescriptor *made = make();
+        assert_non_null(made);
+        assert_int_equal(field_is_map(made, &made->fields[0]), i == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_files_have_a_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_without_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_types_with_borrowed_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_entries_that_are_none, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
