@@ -19,6 +19,7 @@ struct hints {
     const char *key_prefix;
     size_t prefix_length;
     const struct link *commands;
+    struct doubt *doubt;
     struct loop *loop;
     struct metrics *metrics;
     struct subscriber *subscriber;
@@ -45,12 +46,18 @@ static void compare_servers(struct hints *hints)
     }
 }
 
+static void raise_doubt(struct hints *hints)
+{
+    doubt_raise(hints->doubt, subscriber_hears_flushes(hints->subscriber));
+}
+
 static void on_up(void *user, int64_t now_us)
 {
     (void)now_us;
     struct hints *hints = user;
     compare_servers(hints);
     hints_tell(hints);
+    raise_doubt(hints);
 }
 
 static void on_down(void *user, int64_t now_us)
@@ -58,6 +65,13 @@ static void on_down(void *user, int64_t now_us)
     (void)now_us;
     struct hints *hints = user;
     loop_unpost(hints->loop, &hints->tell);
+    raise_doubt(hints);
+}
+
+static void on_forgotten(void *user, int64_t now_us)
+{
+    (void)now_us;
+    raise_doubt(user);
 }
 
 /* A lock was given to us: the tenure that our queue entry announced, and the lock's full key. */
@@ -107,14 +121,15 @@ static size_t full_key(const struct hints *hints, const char *key, size_t key_le
 }
 
 struct hints *hints_create(const struct link_config *config, const struct store *port,
-                           const char *key_prefix, const struct link *commands, struct loop *loop,
-                           struct metrics *metrics)
+                           const char *key_prefix, const struct link *commands, struct doubt *doubt,
+                           struct loop *loop, struct metrics *metrics)
 {
     struct hints *hints = memory_alloc(sizeof(*hints));
     struct link_config link_config = *config;
     struct subscriber_listener listener = {
         .on_up = on_up,
         .on_down = on_down,
+        .on_forgotten = on_forgotten,
         .on_message = on_message,
         .on_lock_up = on_lock_up,
         .on_lock_message = on_lock_message,
@@ -124,6 +139,7 @@ struct hints *hints_create(const struct link_config *config, const struct store 
     hints->key_prefix = key_prefix;
     hints->prefix_length = strlen(key_prefix);
     hints->commands = commands;
+    hints->doubt = doubt;
     hints->loop = loop;
     hints->metrics = metrics;
     task_init(&hints->tell, run_tell);

@@ -2,6 +2,7 @@
 /*
  * What the store hears from Redis unasked, for its listener: that a lock was given to us, and that
  * a watched one has changed hands. Hints may be missed; who is told so (on_subscribed) asks again.
+ * What may mean that Redis has forgotten raises the doubt.
  */
 #ifndef HOLDFAST_REDIS_HINTS_H
 #define HOLDFAST_REDIS_HINTS_H
@@ -9,6 +10,7 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "lease/store.h"
+#include "redis/doubt.h"
 #include "redis/link.h"
 
 #include <stdbool.h>
@@ -20,8 +22,8 @@ struct hints;
 /* Tells the listener of `port`, if it has one. `commands` is the link that operations go over; it
  * and the rest outlive the hints. Starts to connect in the next turn. */
 struct hints *hints_create(const struct link_config *config, const struct store *port,
-                           const char *key_prefix, const struct link *commands, struct loop *loop,
-                           struct metrics *metrics);
+                           const char *key_prefix, const struct link *commands, struct doubt *doubt,
+                           struct loop *loop, struct metrics *metrics);
 
 /* Not from inside a call of the listener. */
 void hints_destroy(struct hints *hints);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "redis/batch.h"
+#include "redis/doubt.h"
 #include "redis/error.h"
 #include "redis/hints.h"
 #include "redis/link.h"
@@ -22,11 +23,6 @@
 /* What is sent may run this much later, by an estimate of Redis' clock that comes from a reply
  * which took no longer either. */
 #define ACK_TIMEOUT_MAX_US (STORE_LATE_US / 2)
-
-/* How often, in one recovery window, the store asks whether Redis has forgotten: everybody must
- * have renewed before it ends. */
-#define LOOKS_PER_WINDOW 4
-#define LOOK_MIN_US      (10 * CLOCK_US_PER_MS)
 
 /* A walk through what waits takes less than a tenth of the pause after it. */
 #define GIVE_UPS_PER_US 2
@@ -82,8 +78,7 @@ struct redis_store {
     struct timer give_up;       /* at the earliest give_up_us, or before */
     bool is_give_up_due;
     int64_t give_up_from_us; /* not looked for before */
-    struct timer look;       /* to ask whether Redis has forgotten */
-    bool is_empty_due;       /* an empty batch is to be sent */
+    struct doubt doubt;      /* whether Redis has forgotten; an empty batch asks */
     int64_t window_ends_us;  /* by Redis, the recovery window that everybody has been told of */
     bool expects_new;
     int64_t recovery_window_us; /* for the next batch */
@@ -296,16 +291,6 @@ static const char *take_results(struct redis_store *store, struct flight *flight
     return problem;
 }
 
-static void set_look(struct redis_store *store, int64_t now_us)
-{
-    int64_t window_us = store->config.recovery_window_ms * CLOCK_US_PER_MS;
-    int64_t pause_us = window_us / LOOKS_PER_WINDOW;
-    if (window_us > 0) {
-        wheel_set(loop_wheel(store->loop), &store->look,
-                  now_us + (pause_us > LOOK_MIN_US ? pause_us : LOOK_MIN_US));
-    }
-}
-
 /* FLUSHALL breaks no connection: nobody would renew in time to re-create what is lost. */
 static void take_window(struct redis_store *store, int64_t window_us, int64_t now_us)
 {
@@ -343,17 +328,6 @@ static void take_watching(struct redis_store *store, const struct flight *flight
 {
     if (flight->is_watching && store->answer.now_us <= flight->not_after_us) {
         hints_watched(store->hints, flight->sent_us, now_us);
-    }
-}
-
-static void on_look(struct timer *timer, int64_t now_us)
-{
-    struct redis_store *store = CONTAINER_OF(timer, struct redis_store, look);
-    const struct store_listener *listener = store->port.listener;
-    set_look(store, now_us);
-    if (listener != NULL && listener->has_leases(listener)) {
-        store->is_empty_due = true;
-        loop_post(store->loop, LOOP_FLUSH, &store->flush);
     }
 }
 
@@ -473,8 +447,7 @@ static void run_flush(struct task *task)
     for (size_t i = 0; i < FLIGHTS_MAX && is_taken; i++) {
         struct flight *flight = &store->flights[i];
         if (flight->state == FLIGHT_IDLE) {
-            bool is_empty = store->is_empty_due;
-            store->is_empty_due = false;
+            bool is_empty = doubt_take(&store->doubt);
             batch_clear(&flight->batch);
             if (!is_empty) {
                 fill(store, &flight->batch, now_us);
@@ -677,9 +650,9 @@ static void init_tasks(struct redis_store *store)
     task_init(&store->flush, run_flush);
     task_init(&store->settle, run_settle);
     timer_init(&store->give_up, on_give_up);
-    timer_init(&store->look, on_look);
     timer_init(&store->refresh, on_refresh);
-    set_look(store, loop_now_us(store->loop));
+    doubt_init(&store->doubt, store->loop, &store->port, &store->flush,
+               store->config.recovery_window_ms);
 }
 
 struct redis_store *redis_store_create(const struct redis_store_config *config, struct loop *loop,
@@ -719,8 +692,8 @@ struct redis_store *redis_store_create(const struct redis_store_config *config, 
     struct link_listener listener = {.on_up = on_up, .on_down = on_down, .user = store};
     store->link = link_create(&link_config, &listener, loop, metrics);
     store->scanner = scanner_create(store->link, config->key_prefix, loop);
-    store->hints =
-        hints_create(&link_config, &store->port, config->key_prefix, store->link, loop, metrics);
+    store->hints = hints_create(&link_config, &store->port, config->key_prefix, store->link,
+                                &store->doubt, loop, metrics);
     return store;
 }
 
@@ -732,7 +705,7 @@ void redis_store_destroy(struct redis_store *store)
     loop_unpost(store->loop, &store->flush);
     loop_unpost(store->loop, &store->settle);
     wheel_clear(loop_wheel(store->loop), &store->give_up);
-    wheel_clear(loop_wheel(store->loop), &store->look);
+    doubt_release(&store->doubt);
     wheel_clear(loop_wheel(store->loop), &store->refresh);
     for (size_t i = 0; i < FLIGHTS_MAX; i++) {
         batch_release(&store->flights[i].batch);

@@ -9,12 +9,15 @@
 #include "base/check.h"
 #include "base/compiler.h"
 #include "base/id128.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/table.h"
 #include "redis/error.h"
+#include "redis/tracking.h"
 
 #define SERVER_PREFIX "holdfast:server:"
 #define LOCK_PREFIX   "holdfast:lock:"
+#define FORGOTTEN     "holdfast:forgotten"
 
 #define LOCK_PREFIX_LENGTH (sizeof(LOCK_PREFIX) - 1)
 #define SERVER_NAME_LENGTH (sizeof(SERVER_PREFIX) - 1 + ID128_HEX_SIZE - 1)
@@ -49,7 +52,10 @@ struct subscriber {
     struct loop *loop;
     struct metrics *metrics;
     struct link *link;
-    bool is_asked; /* SUBSCRIBE to the server's channel was sent */
+    struct tracking tracking;
+    bool is_tracking_asked; /* its reply is awaited */
+    bool is_refusal_told;   /* the log tells why it was refused */
+    bool is_asked;          /* SUBSCRIBE to the server's channel was sent */
     bool is_up;
     char id[ID128_HEX_SIZE];
     char name[SERVER_NAME_LENGTH + 1];
@@ -118,11 +124,29 @@ static bool send_command(struct subscriber *subscriber, const char *const *argum
     return true;
 }
 
+/* The server's channel is the last to be confirmed. */
 static bool send_own(struct subscriber *subscriber)
 {
-    const char *const arguments[] = {"SUBSCRIBE", subscriber->name};
-    const size_t lengths[] = {strlen("SUBSCRIBE"), SERVER_NAME_LENGTH};
+    const char *const arguments[] = {"SUBSCRIBE", FORGOTTEN, subscriber->name};
+    const size_t lengths[] = {strlen("SUBSCRIBE"), strlen(FORGOTTEN), SERVER_NAME_LENGTH};
     return send_command(subscriber, arguments, lengths, COUNT_OF(arguments));
+}
+
+/* False while Redis' word on tracking is awaited: whoever is subscribed may ask for nothing else.
+ */
+static bool settle_tracking(struct subscriber *subscriber)
+{
+    struct tracking_command command;
+    if (tracking_is_settled(&subscriber->tracking)) {
+        return true;
+    }
+    if (!subscriber->is_tracking_asked) {
+        tracking_command(&subscriber->tracking, &command);
+        subscriber->is_tracking_asked =
+            send_command(subscriber, command.arguments, command.lengths, command.count);
+        link_flush(subscriber->link);
+    }
+    return false;
 }
 
 /* Sends `verb` for everything in the list, in commands of many channels. */
@@ -152,7 +176,7 @@ static bool send_list(struct subscriber *subscriber, struct channel_list *list, 
 static void run_flush(struct task *task)
 {
     struct subscriber *subscriber = CONTAINER_OF(task, struct subscriber, flush);
-    if (!link_is_up(subscriber->link)) {
+    if (!link_is_up(subscriber->link) || !settle_tracking(subscriber)) {
         return;
     }
     if (!subscriber->is_asked) {
@@ -187,6 +211,11 @@ static void take_message(struct subscriber *subscriber, const struct redisReply 
                          const struct redisReply *payload, int64_t now_us)
 {
     const struct subscriber_listener *listener = &subscriber->listener;
+    if (tracking_is_flush(name, payload) || is_word(name, FORGOTTEN)) {
+        subscriber->metrics->redis_messages++;
+        listener->on_forgotten(listener->user, now_us);
+        return;
+    }
     if (name->type != REDIS_REPLY_STRING || payload->type != REDIS_REPLY_STRING ||
         payload->len > SUBSCRIBER_PAYLOAD_MAX) {
         ignore(subscriber);
@@ -249,6 +278,9 @@ static bool take_word(struct subscriber *subscriber, const struct redisReply *wo
     if (!is_word(word, "subscribe")) {
         return false;
     }
+    if (is_word(name, FORGOTTEN)) {
+        return subscriber->is_asked && !subscriber->is_up;
+    }
     if (!equals(name, subscriber->name, SERVER_NAME_LENGTH)) {
         return take_arrival(subscriber, name, CHANNEL_JOINING, CHANNEL_IN, now_us);
     }
@@ -261,9 +293,30 @@ static bool take_word(struct subscriber *subscriber, const struct redisReply *wo
     return true;
 }
 
+static void take_tracking(struct subscriber *subscriber, const struct redisReply *reply)
+{
+    subscriber->is_tracking_asked = false;
+    tracking_take(&subscriber->tracking, reply);
+    loop_post(subscriber->loop, LOOP_FLUSH, &subscriber->flush);
+    const bool is_refused = subscriber->tracking.state == TRACKING_REFUSED;
+    if (is_refused && !subscriber->is_refusal_told) {
+        LOG_INFO("redis.untold",
+                 LOG_MESSAGE("Redis does not tell when it is flushed: while leases are held it is "
+                             "asked four times in a recovery window"),
+                 LOG_TEXT("reason", subscriber->tracking.problem));
+    }
+    if (tracking_is_settled(&subscriber->tracking)) {
+        subscriber->is_refusal_told = is_refused;
+    }
+}
+
 static void on_push(void *user, const struct redisReply *reply, int64_t now_us)
 {
     struct subscriber *subscriber = user;
+    if (subscriber->is_tracking_asked) {
+        take_tracking(subscriber, reply);
+        return;
+    }
     if (reply->type == REDIS_REPLY_ERROR) {
         char word[REDIS_ERROR_WORD_SIZE];
         redis_error_word(reply->str, word);
@@ -288,6 +341,8 @@ static void start_over(struct subscriber *subscriber)
 {
     struct channel *channel = NULL;
     struct channel *next = NULL;
+    tracking_init(&subscriber->tracking);
+    subscriber->is_tracking_asked = false;
     subscriber->is_asked = false;
     subscriber->awaited = 0;
     HASH_ITER (hh, subscriber->channels, channel, next) {
@@ -333,6 +388,7 @@ struct subscriber *subscriber_create(const struct link_config *config,
     snprintf(subscriber->name, sizeof(subscriber->name), SERVER_PREFIX "%s", subscriber->id);
     TAILQ_INIT(&subscriber->to_join);
     TAILQ_INIT(&subscriber->to_leave);
+    tracking_init(&subscriber->tracking);
     task_init(&subscriber->flush, run_flush);
     subscriber->link = link_create(config, &link_listener, loop, metrics);
     return subscriber;
@@ -358,6 +414,11 @@ const char *subscriber_id(const struct subscriber *subscriber)
 bool subscriber_is_up(const struct subscriber *subscriber)
 {
     return subscriber->is_up && link_is_up(subscriber->link);
+}
+
+bool subscriber_hears_flushes(const struct subscriber *subscriber)
+{
+    return subscriber_is_up(subscriber) && subscriber->tracking.state == TRACKING_ON;
 }
 
 const char *subscriber_run_id(const struct subscriber *subscriber)

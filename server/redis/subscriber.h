@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The subscriber: a connection of its own on which Redis tells what happened. It is subscribed to
- * the channel of this server, holdfast:server:<id>, and to those of watched locks,
- * holdfast:lock:<key>, which come and go. When the connection is lost it is made again and all of
- * them are subscribed to anew.
+ * the channel of this server, holdfast:server:<id>, to the one that tells that Redis has forgotten,
+ * holdfast:forgotten, and to those of watched locks, holdfast:lock:<key>, which come and go. Where
+ * it is allowed to, it has Redis tell when it is flushed, too (redis/tracking.h). When the
+ * connection is lost it is made again and all of this is asked for anew.
  *
  * A Redis that is stopped and goes on keeps the subscriptions; a peer that is gone is noticed by
  * TCP keepalive. So nothing is sent on an idle connection, and nothing has a deadline.
@@ -37,6 +38,8 @@ struct subscriber_listener {
     void (*on_up)(void *user, int64_t now_us);
     /* After on_up: messages will be missed until the next on_up. */
     void (*on_down)(void *user, int64_t now_us);
+    /* Redis was flushed, or another server has found that it forgot: it may have so just now. */
+    void (*on_forgotten)(void *user, int64_t now_us);
     /* A message to this server. */
     void (*on_message)(void *user, const char *payload, size_t length, int64_t now_us);
     /* A lock's channel is subscribed to, or is so again. */
@@ -60,6 +63,9 @@ const char *subscriber_id(const struct subscriber *subscriber);
 
 /* Whether messages to this server are heard. */
 bool subscriber_is_up(const struct subscriber *subscriber);
+
+/* Whether Redis tells this server when it is flushed. */
+bool subscriber_hears_flushes(const struct subscriber *subscriber);
 
 /* The run_id of the Redis that is subscribed to; while it is up. */
 const char *subscriber_run_id(const struct subscriber *subscriber);

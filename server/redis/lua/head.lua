@@ -113,7 +113,9 @@ end
 -- The register. If it was written under another run of the server, Redis has forgotten something: a
 -- new incarnation begins, and with it the recovery window. A window with more left than its length
 -- can only come from a clock that was set back; it begins again, or it would not end for as long as
--- the clock went back. The write is refused when memory is full; then the next call does it.
+-- the clock went back. The write is refused when memory is full; then the next call does it. Who
+-- begins an incarnation tells every server: nobody is granted anything before the window has ended, so
+-- whoever hears of it has all of the window to re-create what it held, however Redis came to forget.
 local register = call('GETRANGE', keys[1], '0', '112')
 local fence, mark, until_us, length_us, watched_us, queued_us = 0, 0, 0, 0, 0, 0
 if register ~= '' then
@@ -131,8 +133,11 @@ if has_forgotten then
 end
 if has_forgotten or window_us > length_us then
     window_us = length_us
-    try('SET', keys[1], '\1' .. struct.pack('>dddddd', fence, mark, now_us + window_us, window_us,
+    local done = try('SET', keys[1], '\1' .. struct.pack('>dddddd', fence, mark, now_us + window_us, window_us,
         now_us + watched_us, now_us + queued_us) .. arguments[1])
+    if has_forgotten and done.ok then
+        try('PUBLISH', 'holdfast:forgotten', '')
+    end
 end
 local is_recovering = window_us > 0
 -- Written again when a quarter of it is used up, not with every call.

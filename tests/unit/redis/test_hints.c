@@ -218,6 +218,11 @@ static void ignore(void *user, int64_t now_us)
     (void)now_us;
 }
 
+static void ignore_task(struct task *task)
+{
+    (void)task;
+}
+
 /* Redis stopped telling for a while: whoever watches must look again. */
 static void test_watching_was_interrupted(void **state)
 {
@@ -230,8 +235,12 @@ static void test_watching_was_interrupted(void **state)
                                  .backoff_max_us = CLOCK_US_PER_S};
     struct link_listener nobody = {.on_up = ignore, .on_down = ignore};
     struct link *link = link_create(&config, &nobody, store->loop, &store->metrics);
+    struct task flush;
+    struct doubt doubt;
+    task_init(&flush, ignore_task);
+    doubt_init(&doubt, store->loop, store->port, &flush, 0);
     struct hints *hints =
-        hints_create(&config, store->port, "lock:", link, store->loop, &store->metrics);
+        hints_create(&config, store->port, "lock:", link, &doubt, store->loop, &store->metrics);
     store_fixture_wait(store, store->subscribed == 2);
     assert_int_equal(hints_watch_us(hints), 0);
     hints_watch(hints, "a", 1);
@@ -250,6 +259,7 @@ static void test_watching_was_interrupted(void **state)
     loop_turn(store->loop, 0);
     assert_int_equal(store->subscribed, 3);
     hints_destroy(hints);
+    doubt_release(&doubt);
     link_destroy(link);
 }
 

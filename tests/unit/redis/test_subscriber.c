@@ -26,7 +26,7 @@ struct fixture {
     struct loop *loop;
     struct metrics metrics;
     struct subscriber *subscriber;
-    int ups, downs, messages, lock_ups, lock_messages;
+    int ups, downs, forgotten, messages, lock_ups, lock_messages;
     char payload[64];
     char key[64];
 };
@@ -50,6 +50,12 @@ static void on_down(void *user, int64_t now_us)
     assert_true(now_us > 0);
     assert_false(subscriber_is_up(fixture->subscriber));
     fixture->downs++;
+}
+
+static void on_forgotten(void *user, int64_t now_us)
+{
+    assert_true(now_us > 0);
+    ((struct fixture *)user)->forgotten++;
 }
 
 static void on_message(void *user, const char *payload, size_t length, int64_t now_us)
@@ -106,7 +112,7 @@ static struct fixture *open_fixture(const char *const *options, const char *cred
         .ack_timeout_us = CLOCK_US_PER_S,
         .backoff_max_us = 100 * CLOCK_US_PER_MS,
     };
-    struct subscriber_listener listener = {on_up,      on_down,         on_message,
+    struct subscriber_listener listener = {on_up,      on_down,         on_forgotten, on_message,
                                            on_lock_up, on_lock_message, fixture};
     fixture->subscriber = subscriber_create(&config, &listener, fixture->loop, &fixture->metrics);
     return fixture;
@@ -178,6 +184,74 @@ static void test_messages_to_the_server(void **state)
     assert_int_equal(fixture->metrics.redis_messages_ignored, 0);
     assert_int_equal(fixture->metrics.redis_subscribes, 1);
     assert_int_equal(fixture->metrics.redis_connects, 0);
+    assert_int_equal(fixture->forgotten, 0);
+}
+
+static void flush(struct fixture *fixture, const char *command)
+{
+    int before = fixture->forgotten;
+    int64_t before_us = clock_now_us();
+    freeReplyObject(redis_fixture_command(&fixture->redis, command));
+    WAIT_FOR(fixture, fixture->forgotten == before + 1);
+    assert_true(clock_now_us() - before_us < CLOCK_US_PER_S);
+}
+
+/* Of any database, for the message does not say which. */
+static void test_a_flush_is_heard(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(subscriber_hears_flushes(fixture->subscriber));
+    flush(fixture, "FLUSHALL");
+    flush(fixture, "FLUSHDB");
+    flush(fixture, "FLUSHALL ASYNC");
+    freeReplyObject(redis_fixture_command(&fixture->redis, "SELECT 3"));
+    flush(fixture, "FLUSHDB");
+    assert_int_equal(tell_server(fixture, "still here"), 1);
+    WAIT_FOR(fixture, fixture->messages == 1);
+    assert_int_equal(fixture->metrics.redis_messages_ignored, 0);
+    assert_int_equal(fixture->downs, 0);
+}
+
+/* Redis keeps no table of what it would have to tell of. */
+static void test_to_hear_of_flushes_costs_redis_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, "lock:a");
+    WAIT_FOR(fixture, fixture->lock_ups == 1);
+    freeReplyObject(redis_fixture_command(&fixture->redis, "SELECT 3"));
+    freeReplyObject(redis_fixture_command(&fixture->redis, "SET lock:a 1"));
+    freeReplyObject(redis_fixture_command(&fixture->redis, "GET lock:a"));
+    redisReply *reply = redis_fixture_command(&fixture->redis, "INFO stats");
+    assert_non_null(strstr(reply->str, "tracking_total_keys:0\r\n"));
+    freeReplyObject(reply);
+    reply = redis_fixture_command(&fixture->redis, "INFO clients");
+    assert_non_null(strstr(reply->str, "tracking_clients:1\r\n"));
+    freeReplyObject(reply);
+    freeReplyObject(redis_fixture_command(&fixture->redis, "DEL lock:a"));
+    assert_int_equal(tell_server(fixture, "last"), 1);
+    WAIT_FOR(fixture, fixture->messages == 1);
+    assert_int_equal(fixture->forgotten, 0);
+}
+
+static void test_somebody_finds_that_redis_forgot(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(publish(fixture, "holdfast:forgotten", ""), 1);
+    WAIT_FOR(fixture, fixture->forgotten == 1);
+    assert_int_equal(fixture->metrics.redis_messages_ignored, 0);
+}
+
+static void test_a_flush_is_heard_after_being_cut_off(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 1; i <= 3; i++) {
+        freeReplyObject(redis_fixture_command(&fixture->redis, "CLIENT KILL TYPE pubsub"));
+        WAIT_FOR(fixture, fixture->downs == i);
+        assert_false(subscriber_hears_flushes(fixture->subscriber));
+        WAIT_FOR(fixture, fixture->ups == 1 + i);
+        assert_true(subscriber_hears_flushes(fixture->subscriber));
+        flush(fixture, "FLUSHALL");
+    }
 }
 
 static void test_messages_that_are_too_long(void **state)
@@ -348,6 +422,33 @@ static void test_password(void **state)
     close_fixture(fixture);
 }
 
+/* Nothing else suffers where tracking is refused. */
+static void test_a_user_without_the_right_to_track(void **state)
+{
+    (void)state;
+    static const char *const rights[] = {"+@all -client",
+                                         "-@all +@pubsub +client|id +info +time +select"};
+    for (size_t i = 0; i < COUNT_OF(rights); i++) {
+        char command[128];
+        struct fixture *fixture = open_fixture(NULL, "app:pw@");
+        snprintf(command, sizeof(command), "ACL SETUSER app on >pw ~* &* %s", rights[i]);
+        freeReplyObject(redis_fixture_command(&fixture->redis, command));
+        add(fixture, "lock:a");
+        WAIT_FOR(fixture, fixture->ups == 1 && fixture->lock_ups == 1);
+        assert_false(subscriber_hears_flushes(fixture->subscriber));
+        freeReplyObject(redis_fixture_command(&fixture->redis, "FLUSHALL"));
+        assert_int_equal(tell_server(fixture, "last"), 1);
+        WAIT_FOR(fixture, fixture->messages == 1);
+        assert_int_equal(fixture->forgotten, 0);
+        freeReplyObject(redis_fixture_command(&fixture->redis, "ACL SETUSER app +client"));
+        freeReplyObject(redis_fixture_command(&fixture->redis, "CLIENT KILL TYPE pubsub"));
+        WAIT_FOR(fixture, fixture->ups == 2);
+        assert_true(subscriber_hears_flushes(fixture->subscriber));
+        flush(fixture, "FLUSHALL");
+        close_fixture(fixture);
+    }
+}
+
 /* Somebody who may do everything but subscribe. */
 static void test_a_user_without_the_right(void **state)
 {
@@ -388,6 +489,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SUBSCRIBER_TEST(test_messages_to_the_server),
+        SUBSCRIBER_TEST(test_a_flush_is_heard),
+        SUBSCRIBER_TEST(test_to_hear_of_flushes_costs_redis_nothing),
+        SUBSCRIBER_TEST(test_somebody_finds_that_redis_forgot),
+        SUBSCRIBER_TEST(test_a_flush_is_heard_after_being_cut_off),
         SUBSCRIBER_TEST(test_messages_that_are_too_long),
         SUBSCRIBER_TEST(test_locks_come_and_go),
         SUBSCRIBER_TEST(test_a_lock_added_again_at_any_moment),
@@ -397,6 +502,7 @@ int main(void)
         SUBSCRIBER_TEST(test_fail_on_purpose),
         SUBSCRIBER_TEST(test_a_stopped_redis_keeps_the_subscription),
         cmocka_unit_test(test_password),
+        cmocka_unit_test(test_a_user_without_the_right_to_track),
         cmocka_unit_test(test_a_user_without_the_right),
         cmocka_unit_test(test_destroy_at_any_moment),
     };

@@ -29,12 +29,13 @@ struct fixture {
     int peer;         /* the server's end; -1 when there is none */
     char heard[4096]; /* by the server on this connection */
     size_t heard_size;
-    bool has_greeted, has_told_time;
+    bool has_greeted, has_told_time, has_told_id, has_told_tracking;
+    const char *id_reply, *tracking_reply;
     int connections;
     struct loop *loop;
     struct metrics metrics;
     struct subscriber *subscriber;
-    int ups, downs, messages, lock_ups, lock_messages;
+    int ups, downs, forgotten, messages, lock_ups, lock_messages;
     const char *add_on_up;
 };
 
@@ -53,6 +54,12 @@ static void on_down(void *user, int64_t now_us)
 {
     (void)now_us;
     ((struct fixture *)user)->downs++;
+}
+
+static void on_forgotten(void *user, int64_t now_us)
+{
+    (void)now_us;
+    ((struct fixture *)user)->forgotten++;
 }
 
 static void on_message(void *user, const char *payload, size_t length, int64_t now_us)
@@ -96,6 +103,15 @@ static bool has_heard(const struct fixture *fixture, const char *text)
     return memmem(fixture->heard, fixture->heard_size, text, strlen(text)) != NULL;
 }
 
+static void answer_once(struct fixture *fixture, bool *has_answered, const char *text,
+                        const char *reply)
+{
+    if (!*has_answered && has_heard(fixture, text)) {
+        *has_answered = true;
+        say(fixture, reply);
+    }
+}
+
 /* Greets as Redis does, and keeps what is said to it. */
 static void serve(struct fixture *fixture)
 {
@@ -111,6 +127,8 @@ static void serve(struct fixture *fixture)
         fixture->heard_size = 0;
         fixture->has_greeted = false;
         fixture->has_told_time = false;
+        fixture->has_told_id = false;
+        fixture->has_told_tracking = false;
     }
     if (fixture->peer < 0) {
         return;
@@ -129,6 +147,8 @@ static void serve(struct fixture *fixture)
         fixture->has_told_time = true;
         say(fixture, "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n");
     }
+    answer_once(fixture, &fixture->has_told_id, "CLIENT\r\n$2\r\nID\r\n", fixture->id_reply);
+    answer_once(fixture, &fixture->has_told_tracking, "TRACKING", fixture->tracking_reply);
 }
 
 #define WAIT_FOR(fixture, condition)                                                               \
@@ -163,6 +183,7 @@ static void confirm(struct fixture *fixture)
 {
     int ups = fixture->ups;
     WAIT_FOR(fixture, has_heard(fixture, "holdfast:server:"));
+    push(fixture, "subscribe", "holdfast:forgotten", ":1\r\n");
     push_own(fixture, "subscribe", ":1\r\n");
     WAIT_FOR(fixture, fixture->ups == ups + 1);
 }
@@ -191,6 +212,8 @@ static int set_up(void **state)
     assert_int_equal(bind(fixture.listener, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(fixture.listener, 4), 0);
     fixture.peer = -1;
+    fixture.id_reply = ":42\r\n";
+    fixture.tracking_reply = "+OK\r\n";
     fixture.loop = loop_create();
     assert_true(redis_url_parse(&fixture.url, fixture.url_text, problem));
     struct link_config config = {
@@ -199,7 +222,7 @@ static int set_up(void **state)
         .ack_timeout_us = CLOCK_US_PER_S,
         .backoff_max_us = 20 * CLOCK_US_PER_MS,
     };
-    struct subscriber_listener listener = {on_up,      on_down,         on_message,
+    struct subscriber_listener listener = {on_up,      on_down,         on_forgotten, on_message,
                                            on_lock_up, on_lock_message, &fixture};
     fixture.subscriber = subscriber_create(&config, &listener, fixture.loop, &fixture.metrics);
     confirm(&fixture);
@@ -253,6 +276,8 @@ static void test_what_was_not_asked_ends_the_connection(void **state)
     expect_end(fixture);
     push(fixture, "subscribe", "holdfast:lock:never", ":2\r\n");
     expect_end(fixture);
+    push(fixture, "subscribe", "holdfast:forgotten", ":2\r\n");
+    expect_end(fixture);
     push(fixture, "unsubscribe", "holdfast:lock:never", ":1\r\n");
     expect_end(fixture);
     say(fixture, "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n");
@@ -265,8 +290,73 @@ static void test_what_was_not_asked_ends_the_connection(void **state)
     expect_end(fixture);
     say(fixture, "?\r\n");
     expect_end(fixture);
-    assert_int_equal(fixture->metrics.redis_subscribes, 10);
-    assert_int_equal(fixture->metrics.redis_unsubscribes, 9);
+    assert_int_equal(fixture->metrics.redis_subscribes, 11);
+    assert_int_equal(fixture->metrics.redis_unsubscribes, 10);
+}
+
+/* Whatever is said about tracking, the rest goes on. */
+static void test_odd_words_about_tracking(void **state)
+{
+    static const struct {
+        const char *id, *tracking;
+        bool is_on;
+    } words[] = {
+        {"-ERR unknown command\r\n", "", false},
+        {"+OK\r\n", "", false},
+        {":0\r\n", "", false},
+        {":-1\r\n", "", false},
+        {"$-1\r\n", "", false},
+        {"*-1\r\n", "", false},
+        {":42\r\n", "-NOPERM no\r\n", false},
+        {":42\r\n", ":1\r\n", false},
+        {":42\r\n", "$-1\r\n", false},
+        {":9223372036854775807\r\n", "+OK\r\n", true},
+    };
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < COUNT_OF(words); i++) {
+        fixture->id_reply = words[i].id;
+        fixture->tracking_reply = words[i].tracking;
+        say(fixture, "-ERR enough\r\n");
+        expect_end(fixture);
+        assert_int_equal(subscriber_hears_flushes(fixture->subscriber), words[i].is_on);
+        assert_int_equal(has_heard(fixture, "TRACKING"),
+                         words[i].id[0] == ':' && words[i].id[1] > '0');
+    }
+    assert_true(has_heard(fixture, "$19\r\n9223372036854775807\r\n"));
+}
+
+/* Nobody is subscribed before tracking is settled, for Redis would refuse to hear of it then. */
+static void test_an_end_before_tracking_is_settled(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->tracking_reply = "";
+    say(fixture, "-ERR enough\r\n");
+    WAIT_FOR(fixture, fixture->connections == 2 && fixture->has_told_tracking);
+    assert_false(has_heard(fixture, "SUBSCRIBE"));
+    fixture->tracking_reply = "+OK\r\n";
+    close(fixture->peer);
+    fixture->peer = -1;
+    WAIT_FOR(fixture, fixture->connections == 3);
+    confirm(fixture);
+    assert_true(subscriber_hears_flushes(fixture->subscriber));
+    assert_int_equal(fixture->downs, 1);
+}
+
+static void test_only_a_message_without_a_payload_is_a_flush(void **state)
+{
+    struct fixture *fixture = *state;
+    push(fixture, "message", "__redis__:invalidate", "*1\r\n$1\r\nk\r\n");
+    push(fixture, "message", "__redis__:invalidate", "$0\r\n\r\n");
+    push(fixture, "message", "__redis__:invalid", "$-1\r\n");
+    push_own(fixture, "message", "$-1\r\n");
+    WAIT_FOR(fixture, fixture->metrics.redis_messages_ignored == 4);
+    assert_int_equal(fixture->forgotten, 0);
+    push(fixture, "message", "__redis__:invalidate", "$-1\r\n");
+    WAIT_FOR(fixture, fixture->forgotten == 1);
+    push(fixture, "message", "holdfast:forgotten", "$0\r\n\r\n");
+    WAIT_FOR(fixture, fixture->forgotten == 2);
+    assert_int_equal(fixture->metrics.redis_messages, 2);
+    assert_int_equal(fixture->downs, 0);
 }
 
 /* The listener takes locks in and out while it is told of them. */
@@ -308,6 +398,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FAULT_TEST(test_what_makes_no_sense_is_ignored),
         FAULT_TEST(test_what_was_not_asked_ends_the_connection),
+        FAULT_TEST(test_odd_words_about_tracking),
+        FAULT_TEST(test_an_end_before_tracking_is_settled),
+        FAULT_TEST(test_only_a_message_without_a_payload_is_a_flush),
         FAULT_TEST(test_changes_from_inside),
         FAULT_TEST(test_fail_from_a_message),
     };
