@@ -20,7 +20,7 @@
 /* A stopped Redis answers as soon as it wakes; a dead peer is noticed by TCP long before this. */
 #define GREETING_TIMEOUT_US ((int64_t)10000000)
 
-/* An idle connection is tried this often. */
+/* An idle connection is tried this often, unless its user is patient. */
 #define PROBE_INTERVAL_US ((int64_t)2000000)
 
 #define ADDRESS_TEXT_SIZE 320
@@ -72,6 +72,11 @@ static void wait_and_retry(struct link *link)
 static bool is_listening(const struct link *link)
 {
     return link->listener.on_push != NULL;
+}
+
+static bool is_patient(const struct link *link)
+{
+    return link->listener.is_patient != NULL && link->listener.is_patient(link->listener.user);
 }
 
 static void tell_down(struct link *link, const char *reason)
@@ -311,7 +316,7 @@ static void speak(struct task *task)
         send_step(link, HANDSHAKE_TIME, NULL, on_greeting);
     } else if (link->state == LINK_UP && !is_listening(link)) {
         set_timer(link, PROBE_INTERVAL_US);
-        if (conn_pending(link->conn) == 0) {
+        if (conn_pending(link->conn) == 0 && !is_patient(link)) {
             send_step(link, HANDSHAKE_TIME, NULL, on_probe);
         }
     }

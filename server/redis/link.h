@@ -38,6 +38,9 @@ struct link_listener {
     /* NULL for a link that carries commands. Otherwise it carries messages: while it is up it
      * listens (see conn_listen), and it counts as subscribed from link_confirm on. */
     conn_reply_fn *on_push;
+    /* Whether to leave an idle connection in peace, for its user will have something to say before
+     * it matters whether Redis answers. NULL: it is tried every two seconds. */
+    bool (*is_patient)(void *user);
     void *user;
 };
 

@@ -405,7 +405,7 @@ static bool send_flight(struct redis_store *store, struct flight *flight, int64_
         .key_prefix_length = store->prefix_length,
         .run_id = link_run_id(store->link),
         .not_after_us =
-            redis_clock_latest_us(link_clock(store->link), now_us) + store->ack_timeout_us,
+            redis_clock_estimate_us(link_clock(store->link), now_us) + store->ack_timeout_us,
         .recovery_window_us = store->recovery_window_us,
         .server_id = hints_server_id(store->hints),
         .watch_us = hints_watch_us(store->hints),
@@ -591,6 +591,15 @@ static void on_down(void *user, int64_t now_us)
     loop_post(store->loop, LOOP_WORK, &store->settle);
 }
 
+/* Renewals show whether Redis answers, and whoever waits has timers; only a server without either
+ * would not know whether it is any use. */
+static bool is_patient(void *user)
+{
+    const struct redis_store *store = user;
+    const struct store_listener *listener = store->port.listener;
+    return listener != NULL && listener->has_leases(listener);
+}
+
 static struct redis_store *store_of(struct store *port)
 {
     return CONTAINER_OF(port, struct redis_store, port);
@@ -689,7 +698,8 @@ struct redis_store *redis_store_create(const struct redis_store_config *config, 
         .backoff_max_us = config->backoff_max_ms * CLOCK_US_PER_MS,
         .requires_noeviction = config->requires_noeviction,
     };
-    struct link_listener listener = {.on_up = on_up, .on_down = on_down, .user = store};
+    struct link_listener listener = {
+        .on_up = on_up, .on_down = on_down, .is_patient = is_patient, .user = store};
     store->link = link_create(&link_config, &listener, loop, metrics);
     store->scanner = scanner_create(store->link, config->key_prefix, loop);
     store->hints = hints_create(&link_config, &store->port, config->key_prefix, store->link,

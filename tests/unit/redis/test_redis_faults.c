@@ -276,13 +276,35 @@ static void test_stopped_while_idle(void **state)
     store_fixture_wait_up(&fixture->store);
 }
 
-static int64_t calls_of_evalsha(struct fixture *fixture)
+static int64_t calls_of(struct fixture *fixture, const char *command)
 {
+    char name[64];
+    snprintf(name, sizeof(name), "cmdstat_%s:calls=", command);
     redisReply *reply = redis_fixture_command(&fixture->redis, "INFO commandstats");
-    const char *at = strstr(reply->str, "cmdstat_evalsha:calls=");
-    int64_t calls = at != NULL ? atoll(at + strlen("cmdstat_evalsha:calls=")) : 0;
+    const char *at = strstr(reply->str, name);
+    int64_t calls = at != NULL ? atoll(at + strlen(name)) : 0;
     freeReplyObject(reply);
     return calls;
+}
+
+static int64_t calls_of_evalsha(struct fixture *fixture)
+{
+    return calls_of(fixture, "evalsha");
+}
+
+/* Redis is asked for its time when nothing else shows that it answers. */
+static void test_idle(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->store.renew_on_up = ask_own_key(fixture, 0, STORE_RENEW); /* a lease */
+    int64_t asked = calls_of(fixture, "time");
+    int64_t until_us = clock_now_us() + 5 * CLOCK_US_PER_S;
+    while (clock_now_us() < until_us) {
+        loop_turn(fixture->store.loop, 20 * CLOCK_US_PER_MS);
+    }
+    assert_int_equal(calls_of(fixture, "time"), asked);
+    fixture->store.renew_on_up = NULL;
+    store_fixture_wait(&fixture->store, calls_of(fixture, "time") > asked + 1);
 }
 
 static void test_stopped_past_the_ack_timeout(void **state)
@@ -492,6 +514,7 @@ int main(void)
         FAULT_TEST(test_killed_with_batches_in_flight),
         FAULT_TEST(test_killed_while_idle),
         FAULT_TEST(test_stopped_while_idle),
+        FAULT_TEST(test_idle),
         FAULT_TEST(test_stopped_past_the_ack_timeout),
         FAULT_TEST(test_killed_and_started_again),
         FAULT_TEST(test_renewals_go_first_when_it_is_back),

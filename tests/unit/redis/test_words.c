@@ -136,13 +136,29 @@ static void test_clock_errs_on_the_late_side(void **state)
     struct redis_clock clock;
     redis_clock_init(&clock);
     redis_clock_observe(&clock, 1000500, 1000, 2000);
-    assert_int_equal(redis_clock_latest_us(&clock, 2000), 1001500);
+    assert_int_equal(redis_clock_estimate_us(&clock, 2000), 1001490);
     /* A quicker reply tells more. */
     redis_clock_observe(&clock, 1002400, 3000, 3020);
-    assert_int_equal(redis_clock_latest_us(&clock, 3000), 1002400);
+    assert_int_equal(redis_clock_estimate_us(&clock, 3000), 1002400);
     /* A slower one tells nothing. */
     redis_clock_observe(&clock, 1004000, 4000, 9000);
-    assert_int_equal(redis_clock_latest_us(&clock, 9000), 1008400);
+    assert_int_equal(redis_clock_estimate_us(&clock, 9000), 1008350);
+}
+
+/* However the clocks run, within a hundredth, it errs no later than it did. */
+static void test_clock_after_a_silence(void **state)
+{
+    (void)state;
+    struct redis_clock clock;
+    redis_clock_init(&clock);
+    redis_clock_observe(&clock, 5000000, 1000, 1100);
+    for (int64_t silence_us = 0; silence_us < 1000000000; silence_us += 12345678) {
+        int64_t slow_us = 5000000 + silence_us - silence_us / 100;
+        int64_t latest_us = redis_clock_estimate_us(&clock, 1000 + silence_us);
+        assert_in_range(latest_us, slow_us - 1, slow_us + 1);
+    }
+    redis_clock_observe(&clock, 905000000, 900001000, 900001100);
+    assert_int_equal(redis_clock_estimate_us(&clock, 900001000), 905000000);
 }
 
 static void test_clock_follows_steps(void **state)
@@ -152,9 +168,9 @@ static void test_clock_follows_steps(void **state)
     redis_clock_init(&clock);
     redis_clock_observe(&clock, 100000, 1000, 1100);
     redis_clock_observe(&clock, 900000, 2000, 2100);
-    assert_int_equal(redis_clock_latest_us(&clock, 2000), 900000);
+    assert_int_equal(redis_clock_estimate_us(&clock, 2000), 900000);
     redis_clock_observe(&clock, 50000, 3000, 3100);
-    assert_int_equal(redis_clock_latest_us(&clock, 3000), 50000);
+    assert_int_equal(redis_clock_estimate_us(&clock, 3000), 50000);
 }
 
 static void test_repeat(void **state)
@@ -190,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_servers_that_will_not_do),
         cmocka_unit_test(test_fields_that_do_not_fit_are_left_out),
         cmocka_unit_test(test_clock_errs_on_the_late_side),
+        cmocka_unit_test(test_clock_after_a_silence),
         cmocka_unit_test(test_clock_follows_steps),
         cmocka_unit_test(test_repeat),
         cmocka_unit_test(test_script),
