@@ -69,7 +69,8 @@ class Monitor:
     def _read(self):
         try:
             while True:
-                self.lines.append((time.monotonic(), self.resp.reply()))
+                line = self.resp.reply()
+                self.lines.append((time.monotonic(), line))
         except (OSError, ValueError, AssertionError):
             return
 

@@ -10,6 +10,7 @@ from ttrpc import RpcError, Status
 from waiting import FACTOR, always, eventually, wait_until
 
 TTL_MS = 10000
+HOUR_MS = 3_600_000
 
 
 @pytest.fixture
@@ -98,6 +99,86 @@ def test_flushall_is_noticed_long_before_the_next_renewal(redis, start_server):
         assert call.result().HasField("busy")
     assert lost_of(streams.values()) == []
     assert all(redis.holds(key) for key in streams)
+
+
+@pytest.fixture
+def start_warm(redis, start_server):
+    """start_warm(**options): a server that hears messages from a Redis which is not new to it."""
+
+    def start(**options):
+        first = start_server(redis, failover_grace=0)
+        first.connect().lease("warm")
+        first.close()
+        server = start_server(redis, **options)
+        server.wait_event("redis.subscribed")
+        return server
+
+    return start
+
+
+def time_to_restore(redis, key, *command):
+    start = time.monotonic()
+    assert redis(*command) == "OK"
+    eventually(lambda: redis.holds(key), 5, "writing the lease again", every=0.0005)
+    return (time.monotonic() - start) * 1000
+
+
+@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB", "FLUSHALL ASYNC"])
+def test_a_flush_is_told_by_redis(redis, start_warm, figure, command):
+    """Long before it would have been asked for, every 15 s."""
+    server = start_warm(failover_grace="60s")
+    stream = server.connect().held("k", HOUR_MS)
+    value = redis.value("k")
+    took = [time_to_restore(redis, "k", *command.split()) for _ in range(10)]
+    figure(f"{command}: restored after {min(took):.1f} to {max(took):.1f} ms")
+    assert max(took) < 100 * FACTOR
+    assert redis.value("k") == value and lost_of([stream]) == []
+
+
+def test_a_flush_while_messages_are_not_heard(redis, start_warm):
+    """It is told to nobody, but asked for, at once and when messages are heard again."""
+    server = start_warm(failover_grace="60s")
+    stream = server.connect().held("k", HOUR_MS)
+    for _ in range(5):
+        redis("MULTI")
+        redis("CLIENT", "KILL", "TYPE", "pubsub")
+        redis("FLUSHALL")
+        assert redis("EXEC") == [1, "OK"]
+        eventually(lambda: redis.holds("k"), 2, "writing the lease again")
+        eventually(lambda: redis("PUBSUB", "CHANNELS", "holdfast:server:*"), 2)
+        for _ in range(3):
+            assert time_to_restore(redis, "k", "FLUSHALL") < 100 * FACTOR
+    assert lost_of([stream]) == []
+
+
+def test_where_redis_does_not_tell_it_is_asked(redis, start_warm, figure):
+    """Four times in a recovery window; and the log says why, once."""
+    redis("ACL", "SETUSER", "default", "-client")
+    server = start_warm(failover_grace="1s")
+    stream = server.connect().held("k", HOUR_MS)
+    took = [time_to_restore(redis, "k", "FLUSHALL") for _ in range(3)]
+    figure(f"asked every 250 ms: restored after {min(took):.0f} to {max(took):.0f} ms")
+    assert max(took) < 1000 * FACTOR and lost_of([stream]) == []
+    redis("ACL", "SETUSER", "default", "+client")
+    untold, = server.find_events("redis.untold")
+    assert untold["level"] == "info" and "CLIENT ID: NOPERM" in untold["reason"]
+    assert redis("CLIENT", "KILL", "TYPE", "pubsub") == 1
+    eventually(lambda: redis("PUBSUB", "CHANNELS", "holdfast:server:*"), 2)
+    assert len(server.find_events("redis.untold")) == 1
+    assert time_to_restore(redis, "k", "FLUSHALL") < 100 * FACTOR
+
+
+def test_databases_are_swapped(redis, start_server):
+    """Nobody is told of that. Whoever finds out tells the others, before it can be granted anything."""
+    one, two = [start_server(redis, failover_grace=None) for _ in range(2)]
+    for server in (one, two):
+        server.wait_event("redis.subscribed")
+    stream = one.connect().held("k", HOUR_MS)
+    redis("SWAPDB", 0, 1)
+    assert not redis.holds("k")
+    answer = two.connect().acquire("k", timeout_s=10 * FACTOR)
+    assert answer.busy.fence == stream.lease.fence
+    assert redis.holds("k") and lost_of([stream]) == []
 
 
 def test_a_lease_that_redis_had_seen_is_not_recreated(server, redis):
