@@ -55,6 +55,15 @@ void doubt_raise(struct doubt *doubt, bool is_heard)
     set_timer(doubt, now_us > may_us ? now_us : may_us);
 }
 
+void doubt_keep(struct doubt *doubt, bool was_late)
+{
+    if (was_late) {
+        doubt_raise(doubt, doubt->is_heard);
+    } else {
+        set_timer(doubt, loop_now_us(doubt->loop) + doubt->pause_us);
+    }
+}
+
 bool doubt_take(struct doubt *doubt)
 {
     bool was_due = doubt->is_due;

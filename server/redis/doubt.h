@@ -34,6 +34,10 @@ void doubt_release(struct doubt *doubt);
 /* Redis may have forgotten. `is_heard`: it would be heard of from now on. */
 void doubt_raise(struct doubt *doubt, bool is_heard);
 
+/* Redis did not answer the question, which is asked again: at once if it only came too late, for
+ * now Redis' time is known better, otherwise after the pause. */
+void doubt_keep(struct doubt *doubt, bool was_late);
+
 /* Whether Redis is to be asked now; once. */
 bool doubt_take(struct doubt *doubt);
 

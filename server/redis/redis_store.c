@@ -251,6 +251,9 @@ static void take_error(struct redis_store *store, struct flight *flight, const c
     }
     report_refusal(store, problem, now_us);
     struct store_result result = {.code = STORE_UNAVAILABLE, .detail = problem};
+    if (flight->batch.count == 0) {
+        doubt_keep(&store->doubt, false);
+    }
     answer_flight(store, flight, &result, now_us);
 }
 
@@ -346,6 +349,9 @@ static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
     }
     redis_clock_observe(link_clock(store->link), store->answer.now_us, flight->sent_us, now_us);
     store->recovery_window_us = store->config.recovery_window_ms * CLOCK_US_PER_MS;
+    if (flight->batch.count == 0 && store->answer.now_us > flight->not_after_us) {
+        doubt_keep(&store->doubt, true);
+    }
     take_watching(store, flight, now_us);
     take_window(store, store->answer.window_us, now_us);
     const char *problem = take_results(store, flight, now_us);

@@ -116,6 +116,22 @@ static void test_a_flood(void **state)
     stop(&fixture);
 }
 
+static void test_an_answer_that_is_none(void **state)
+{
+    (void)state;
+    struct fixture fixture = {0};
+    start(&fixture, 4000);
+    doubt_raise(&fixture.doubt, true);
+    assert_int_equal(count(&fixture, 100), 1);
+    doubt_keep(&fixture.doubt, true);
+    assert_int_equal(count(&fixture, 100), 1);
+    doubt_keep(&fixture.doubt, false);
+    assert_int_equal(count(&fixture, 500), 0);
+    assert_int_equal(count(&fixture, 1000), 1);
+    assert_int_equal(count(&fixture, 1500), 0);
+    stop(&fixture);
+}
+
 static void test_nothing_to_lose(void **state)
 {
     (void)state;
@@ -150,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_asked_again_and_again_while_nothing_is_heard),
         cmocka_unit_test(test_asked_once_when_something_is_heard),
         cmocka_unit_test(test_a_flood),
+        cmocka_unit_test(test_an_answer_that_is_none),
         cmocka_unit_test(test_nothing_to_lose),
         cmocka_unit_test(test_without_a_window),
     };

@@ -382,6 +382,36 @@ static void test_flushall_is_noticed(void **state)
     assert_int_equal(redis_fixture_integer(&fixture->redis, "EXISTS lock:kept"), 1);
 }
 
+/* Redis tells, but refuses to be asked for a while. */
+static void test_flushall_is_noticed_later(void **state)
+{
+    struct fixture *fixture = *state;
+    store_fixture_release(&fixture->store);
+    fixture->config.recovery_window_ms = 1000;
+    freeReplyObject(redis_fixture_command(&fixture->redis, "ACL SETUSER app on >pw ~* &* +@all"));
+    open_url(fixture, "app:pw@");
+    redis_store_expect_new(fixture->store.store);
+    store_fixture_wait_up(&fixture->store);
+    store_fixture_wait(&fixture->store, fixture->store.subscribed == 1);
+    struct asked *kept = ask(fixture, 0, STORE_ACQUIRE, "kept", 1);
+    assert_int_equal(asked_run(kept), STORE_OK);
+    kept->op.verb = STORE_RENEW;
+    kept->op.fence = kept->result.fence;
+    kept->op.since_ms = kept->result.since_ms;
+    fixture->store.renew_on_up = kept;
+    freeReplyObject(redis_fixture_command(&fixture->redis, "ACL SETUSER app -evalsha -eval"));
+    freeReplyObject(redis_fixture_command(&fixture->redis, "FLUSHALL"));
+    int64_t until_us = clock_now_us() + 600 * CLOCK_US_PER_MS;
+    while (clock_now_us() < until_us) {
+        loop_turn(fixture->store.loop, 20 * CLOCK_US_PER_MS);
+    }
+    assert_int_equal(kept->answers, 1);
+    freeReplyObject(redis_fixture_command(&fixture->redis, "ACL SETUSER app +evalsha +eval"));
+    store_fixture_wait(&fixture->store, kept->answers == 2);
+    assert_int_equal(kept->result.code, STORE_OK);
+    assert_int_equal(redis_fixture_integer(&fixture->redis, "EXISTS lock:kept"), 1);
+}
+
 static void test_giving_up_while_down(void **state)
 {
     struct fixture *fixture = *state;
@@ -519,6 +549,7 @@ int main(void)
         FAULT_TEST(test_killed_and_started_again),
         FAULT_TEST(test_renewals_go_first_when_it_is_back),
         FAULT_TEST(test_flushall_is_noticed),
+        FAULT_TEST(test_flushall_is_noticed_later),
         FAULT_TEST(test_giving_up_while_down),
         FAULT_TEST(test_the_impatient_give_up_on_a_redis_that_is_down),
         cmocka_unit_test(test_retry_now),
