@@ -46,6 +46,14 @@ void hints_publish_change(struct world *world, size_t lock)
     printf(" changed");
 }
 
+/* It does not forget here; this word would be none to who asks. */
+void hints_publish_forgotten(struct world *world, bool is_found)
+{
+    (void)world;
+    (void)is_found;
+    printf(" forgotten");
+}
+
 void checker_displaced(struct world *world, size_t lock, uint64_t fence)
 {
     (void)world;

@@ -134,8 +134,9 @@ static void restart_redis(struct world *world)
 
 static void flush_redis(struct world *world)
 {
-    world_trace(world, "redis: FLUSHALL");
-    sim_redis_flush(&world->redis);
+    const bool is_told = sim_random_chance(&world->random, 600);
+    world_trace(world, "redis: %s", is_told ? "FLUSHALL" : "SWAPDB");
+    sim_redis_flush(&world->redis, is_told);
     checker_forgotten(world);
 }
 

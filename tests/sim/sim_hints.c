@@ -15,6 +15,7 @@ struct hint {
     struct id128 tenure;
     uint64_t fence; /* 0: only that the lock may soon be had */
     bool is_change;
+    bool is_forgotten; /* Redis forgot */
 };
 
 static void on_subscribed(struct world *world, void *user, uint64_t number);
@@ -64,6 +65,7 @@ static void on_subscribed(struct world *world, void *user, uint64_t number)
         world_trace(world, "sidecar %u: subscribed", sidecar->number);
         hints->is_subscribed = true;
         hints->owes_subscribed = true;
+        sim_store_doubt(&sidecar->store);
     }
     sidecar_end_turn(sidecar);
 }
@@ -78,6 +80,7 @@ void hints_init(struct sim_hints *hints, struct sidecar *sidecar)
 {
     *hints = (struct sim_hints){.sidecar = sidecar};
     LIST_INIT(&hints->under_way);
+    hints->may_track = sim_random_chance(&sidecar->world->random, 750);
     subscribe(hints);
 }
 
@@ -107,6 +110,7 @@ void hints_cut(struct sim_hints *hints)
     }
     world_trace(world, "sidecar %u: subscription cut", hints->sidecar->number);
     subscribe(hints);
+    sim_store_doubt(&hints->sidecar->store);
 }
 
 void hints_watch(struct sim_hints *hints, size_t lock)
@@ -139,7 +143,9 @@ static void hear(const struct hint *hint, int64_t now_us)
     if (hint->connection != hints->connection || !hints->is_subscribed) {
         return;
     }
-    if (!hint->is_change) {
+    if (hint->is_forgotten) {
+        sim_store_doubt(&hints->sidecar->store);
+    } else if (!hint->is_change) {
         hints->last_tenure[hint->lock] = hint->tenure;
         hints->last_fence[hint->lock] = hint->fence;
         listener->on_granted(listener, world_key(hint->lock), KEY_LENGTH, &hint->tenure, now_us);
@@ -199,6 +205,22 @@ void hints_publish_change(struct world *world, size_t lock)
     for (size_t i = 0; i < world->sidecar_count; i++) {
         struct sim_hints *hints = &world->sidecars[i]->hints;
         if (hints->is_watched[lock] && hints->is_subscribed) {
+            (void)publish(hints, &hint);
+        }
+    }
+}
+
+bool hints_hear_flushes(const struct sim_hints *hints)
+{
+    return hints->is_subscribed && hints->may_track;
+}
+
+void hints_publish_forgotten(struct world *world, bool is_found)
+{
+    const struct hint hint = {.is_forgotten = true};
+    for (size_t i = 0; i < world->sidecar_count; i++) {
+        struct sim_hints *hints = &world->sidecars[i]->hints;
+        if (hints->is_subscribed && (is_found || hints->may_track)) {
             (void)publish(hints, &hint);
         }
     }

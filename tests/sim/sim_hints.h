@@ -2,7 +2,8 @@
 /*
  * A sidecar's subscription: a connection of its own on which hints come, late but in order, until
  * it is cut. What was published meanwhile is lost. Redis may go on for a while to take a dead
- * subscription for a live one.
+ * subscription for a live one. That it forgot is told, too: by Redis when it is flushed, and by the
+ * command that opens the recovery window.
  */
 #ifndef SIM_HINTS_H
 #define SIM_HINTS_H
@@ -32,6 +33,7 @@ struct sim_hints {
     struct id128 last_tenure[REDIS_LOCKS]; /* of the last hint heard, for a planted mistake */
     uint64_t last_fence[REDIS_LOCKS];
     struct hint_list under_way;
+    bool may_track;                 /* Redis agrees to tell this server when it is flushed */
     bool is_watched[REDIS_LOCKS];   /* asked for */
     bool is_confirmed[REDIS_LOCKS]; /* on_changed has told that hints come */
 };
@@ -61,5 +63,11 @@ bool hints_publish(struct world *world, unsigned server, size_t lock, const stru
 
 /* Redis publishes that a lock has changed hands. */
 void hints_publish_change(struct world *world, size_t lock);
+
+/* Whether the sidecar would be told of a flush. */
+bool hints_hear_flushes(const struct sim_hints *hints);
+
+/* Redis tells that it was flushed, or `is_found`: that a command has found so. */
+void hints_publish_forgotten(struct world *world, bool is_found);
 
 #endif

@@ -23,6 +23,8 @@ static const char *const names[] = {
     [MISTAKE_BELIEVE_HINT] = "believe-hint",
     [MISTAKE_UNRESERVED_FENCE] = "unreserved-fence",
     [MISTAKE_EARLY_SENT] = "early-sent",
+    [MISTAKE_DEAF_FLUSH] = "deaf-flush",
+    [MISTAKE_SILENT_WINDOW] = "silent-window",
     [MISTAKE_DEAF_RENEWAL] = "deaf-renewal",
 };
 

@@ -30,6 +30,8 @@ enum mistake {
     MISTAKE_BELIEVE_HINT,     /* a hint is believed, not confirmed */
     MISTAKE_UNRESERVED_FENCE, /* fences are used that nobody reserved */
     MISTAKE_EARLY_SENT,       /* deadlines count from the answer, not from the sending */
+    MISTAKE_DEAF_FLUSH,       /* nobody asks Redis whether it forgot */
+    MISTAKE_SILENT_WINDOW,    /* whoever opens the recovery window does not tell the others */
     MISTAKE_DEAF_RENEWAL,     /* a renewal that finds the lock taken counts as a success */
 };
 

@@ -300,6 +300,9 @@ static void check_incarnation(struct sim_redis *redis)
         redis->data.recovery_until_us = redis_steady_us(redis) + REDIS_RECOVERY_WINDOW_US;
         world_trace(redis->world, "redis: a recovery window begins, mark %" PRIu64,
                     redis->data.mark);
+        if (redis->world->config.mistake != MISTAKE_SILENT_WINDOW) {
+            hints_publish_forgotten(redis->world, true);
+        }
     }
 }
 
@@ -417,9 +420,12 @@ void sim_redis_restart(struct sim_redis *redis, bool is_empty)
     sim_redis_replicate(redis);
 }
 
-void sim_redis_flush(struct sim_redis *redis)
+void sim_redis_flush(struct sim_redis *redis, bool is_told)
 {
     redis->data = (struct redis_data){.incarnation = 0};
     redis->seen_before = 0;
     sim_redis_replicate(redis);
+    if (is_told) {
+        hints_publish_forgotten(redis->world, false);
+    }
 }

@@ -128,7 +128,8 @@ int64_t sim_redis_time_us(const struct sim_redis *redis);
 void sim_redis_execute(struct sim_redis *redis, const struct redis_request *request,
                        struct store_result *result);
 
-/* When the recovery window ends, 0 outside of one; every script looks, and tells. */
+/* When the recovery window ends, 0 outside of one; every script looks; an empty one
+ * tells. */
 int64_t sim_redis_window_end_us(struct sim_redis *redis);
 
 /* The lock as a command would see it now. */
@@ -147,8 +148,8 @@ void sim_redis_replicate(struct sim_redis *redis);
 /* Restarts: empty, or as the replica was. */
 void sim_redis_restart(struct sim_redis *redis, bool is_empty);
 
-/* FLUSHALL: forgets everything, and nobody's connection tells. */
-void sim_redis_flush(struct sim_redis *redis);
+/* Forgets everything, and nobody's connection breaks. FLUSHALL `is_told`, SWAPDB is not. */
+void sim_redis_flush(struct sim_redis *redis, bool is_told);
 
 /* Another program's SET NX PX. False when the lock is held. */
 bool sim_redis_foreign_set(struct sim_redis *redis, size_t lock, uint64_t who, int64_t ttl_ms);

@@ -9,7 +9,7 @@
 
 #define BATCH_MAX     4
 #define IN_FLIGHT_MAX 2
-#define LOOK_US       (400 * WORLD_MS) /* how often an idle server looks whether Redis forgot */
+#define LOOK_US       (400 * WORLD_MS) /* how often who is not told looks whether Redis forgot */
 
 struct command_item {
     struct redis_request request;
@@ -28,6 +28,7 @@ struct command {
     int64_t held_until_us; /* somewhere in the network, true time */
     int64_t not_after_us;  /* by TIME */
     int64_t window_end_us; /* of the recovery window, by the server's steady clock; 0: none */
+    bool was_late;         /* it did nothing */
     bool is_on_the_way;
     bool is_awaited;
     size_t count;
@@ -88,6 +89,9 @@ static void take_window(struct sim_store *store, const struct command *command)
     const int64_t now_us = sidecar_now_us(store->sidecar);
     const bool is_deaf = world_of(store)->config.mistake == MISTAKE_ONE_WINDOW &&
                          command->window_end_us < store->window_end_us + REDIS_RECOVERY_WINDOW_US;
+    if (command->count == 0 && command->was_late) {
+        sim_store_doubt(store);
+    }
     if (command->window_end_us > 0 && command->window_end_us != store->window_end_us && !is_deaf) {
         store->window_end_us = command->window_end_us;
         world_trace(world_of(store), "sidecar %u: finds that Redis forgot", store->sidecar->number);
@@ -170,8 +174,10 @@ static void execute(struct command *command)
                     request->tenure.bytes[1], (unsigned long long)request->fence,
                     codes[result->code], (unsigned long long)result->fence);
     }
-    if (sim_redis_time_us(&world->redis) <= command->not_after_us) {
-        command->window_end_us = sim_redis_window_end_us(&world->redis);
+    command->was_late = sim_redis_time_us(&world->redis) > command->not_after_us;
+    if (!command->was_late) {
+        const int64_t window_end_us = sim_redis_window_end_us(&world->redis);
+        command->window_end_us = command->count == 0 ? window_end_us : 0;
     }
 }
 
@@ -248,7 +254,8 @@ static struct store_op *take_next(struct sim_store *store)
     return op;
 }
 
-static void send_batch(struct sim_store *store, int64_t now_us)
+/* An empty one looks whether Redis forgot. */
+static void send_batch(struct sim_store *store, bool is_empty, int64_t now_us)
 {
     struct world *world = world_of(store);
     /* Our idea of Redis' time may be off by as much as the ack timeout. */
@@ -261,11 +268,10 @@ static void send_batch(struct sim_store *store, int64_t now_us)
     command->not_after_us = sim_redis_time_us(&world->redis) + REDIS_ACK_US + error_us;
     command->is_on_the_way = true;
     command->is_awaited = true;
-    for (struct store_op *op = take_next(store); op != NULL; op = take_next(store)) {
+    const size_t most = is_empty ? 0 : BATCH_MAX;
+    struct store_op *op = NULL;
+    while (command->count < most && (op = take_next(store)) != NULL) {
         add_item(command, op);
-        if (command->count == BATCH_MAX) {
-            break;
-        }
     }
     TAILQ_INSERT_TAIL(&store->commands, command, link);
     store->in_flight++;
@@ -462,6 +468,19 @@ void sim_store_cut(struct sim_store *store)
     }
 }
 
+void sim_store_doubt(struct sim_store *store)
+{
+    store->look_us = sidecar_now_us(store->sidecar);
+}
+
+/* Looks whether Redis forgot: again and again, unless that would be told. */
+static void look(struct sim_store *store, int64_t now_us)
+{
+    const bool is_deaf = world_of(store)->config.mistake == MISTAKE_DEAF_FLUSH;
+    store->look_us = hints_hear_flushes(&store->sidecar->hints) ? CLOCK_NEVER : now_us + LOOK_US;
+    store->is_look_due = !is_deaf && store->port.listener->has_leases(store->port.listener);
+}
+
 void sim_store_tick(struct sim_store *store, int64_t now_us)
 {
     const struct command *oldest = first_awaited(store);
@@ -472,8 +491,7 @@ void sim_store_tick(struct sim_store *store, int64_t now_us)
     give_up(store, &store->urgent, now_us);
     give_up(store, &store->patient, now_us);
     if (now_us >= store->look_us) {
-        store->look_us = now_us + LOOK_US;
-        store->is_look_due = store->port.listener->has_leases(store->port.listener);
+        look(store, now_us);
     }
 }
 
@@ -481,8 +499,9 @@ void sim_store_flush(struct sim_store *store, int64_t now_us)
 {
     while (store->is_up && store->in_flight < IN_FLIGHT_MAX &&
            !(TAILQ_EMPTY(&store->urgent) && TAILQ_EMPTY(&store->patient) && !store->is_look_due)) {
+        const bool is_look = store->is_look_due;
         store->is_look_due = false;
-        send_batch(store, now_us);
+        send_batch(store, is_look, now_us);
     }
 }
 

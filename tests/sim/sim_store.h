@@ -48,6 +48,9 @@ void sim_store_release(struct sim_store *store);
 /* The connection breaks: what was sent is UNKNOWN, what was queued waits. Within a turn. */
 void sim_store_cut(struct sim_store *store);
 
+/* Redis may have forgotten: it is to be asked at the end of this turn. */
+void sim_store_doubt(struct sim_store *store);
+
 /* Answers what is overdue. Within a turn. */
 void sim_store_tick(struct sim_store *store, int64_t now_us);
 
