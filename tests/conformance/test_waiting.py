@@ -254,6 +254,20 @@ def test_a_shorter_watch_does_not_cut_a_longer_one(server_of):
 # Recovery
 
 
+def test_whoever_finds_that_redis_forgot_tells_everybody(server_of, client, hear):
+    ear = hear("holdfast:forgotten")
+    server_of(A).one(acquire("k", holder(1)))
+    assert ear.take() == []
+    client("FLUSHALL")
+    server_of(B).one(acquire("k", holder(2)))
+    server_of(A).run()
+    assert ear.take() == [("holdfast:forgotten", b"")]
+    write_register(client, until_us=client.time_us() - 1, run=b"another")
+    server_of(A).run()
+    server_of(B).run()
+    assert ear.take() == [("holdfast:forgotten", b"")]
+
+
 def test_while_redis_recovers_who_waits_is_told_to_ask(server_of, client, hear):
     ear = hear(f"holdfast:server:{B}")
     server_of(A).one(acquire("k", holder(1)))

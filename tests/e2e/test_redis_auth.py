@@ -196,3 +196,4 @@ def test_the_rights_that_are_documented_are_enough(guarded, start_server, passwo
     for server in (one, two):
         assert not server.find_events("redis.refused")
         assert not server.find_events("redis.unsubscribed")
+        assert not server.find_events("redis.untold")
