@@ -311,10 +311,10 @@ static void test_types_with_borrowed_names(void **state)
 {
     static const char *const names[] = {"Int32Value", "Value",     "Struct",
                                         "ListValue",  "Timestamp", "Duration"};
+    char name[64];
     (void)state;
     source.file.package = TEXT("google.protobuf");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char name[64];
         snprintf(name, sizeof(name), "google.protobuf.%s", names[i]);
         source.message.name = TEXT(names[i]);
         source.message.n_field = 0;
@@ -328,6 +328,7 @@ static void test_types_with_borrowed_names(void **state)
     }
     source.message.name = TEXT("Int32Value");
     source.fields[0].type = TYPE(INT32);
+    source.fields[0].type_name = NULL;
     assert_true(types_add(&types, "q.proto", pack()));
     const ProtobufCMessageDescriptor *made =
         types_find_message(&types, "google.protobuf.Int32Value", problem);
