@@ -232,7 +232,7 @@ def test_a_path_that_is_too_long_is_refused(redis, directory):
     longest = f"{directory}/{'x' * 95}"[:95]
     result = run_holdfastd("--redis", redis.url, "--listen", f"unix://{longest}x")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert result.stderr.startswith(f"holdfastd: listen: unix://{longest}"[:100])
+    assert result.stderr.startswith(f"holdfastd: --listen: unix://{longest}"[:100])
     assert "the path has 96 bytes; at most 95 are allowed" in result.stderr
 
 
