@@ -85,7 +85,7 @@ static void give_up(struct group *group, int64_t now_us)
             continue;
         }
         if (!group->is_granted) {
-            lease->lock_delay_ms = 0;
+            lease->is_unused = true;
         }
         forget(group, lease);
         lease_revoke(lease, now_us);

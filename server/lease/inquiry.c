@@ -4,10 +4,26 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "lease/keeper_internal.h"
 #include "lease/lock.h"
 #include "lease/tenure.h"
+
+/* What the tenure and its lease tell of a grant that was confirmed. */
+static void recall(struct inquiry *inquiry)
+{
+    const struct tenure *tenure = inquiry->tenure;
+    const struct lease *lease = tenure->lease;
+    const int64_t key_life_ms = (int64_t)lease->ttl_ms + lease->lock_delay_ms;
+    inquiry->ttl_ms = lease->ttl_ms;
+    inquiry->lock_delay_ms = lease->lock_delay_ms;
+    inquiry->grants = 1;
+    inquiry->held_us = (lease->since_ms - tenure->keeper->ahead_ms) * CLOCK_US_PER_MS;
+    inquiry->deadline_us = tenure_deadline_us(tenure);
+    inquiry->fence = lease->fence;
+    inquiry->operation.trace.lapses_us = operation_life_ends_us(tenure->confirmed_us, key_life_ms);
+}
 
 struct store_op *inquiry_open(struct tenure *tenure, operation_done_fn *on_done)
 {
@@ -17,10 +33,12 @@ struct store_op *inquiry_open(struct tenure *tenure, operation_done_fn *on_done)
         inquiry = memory_alloc(sizeof(*inquiry));
         inquiry->tenure = tenure;
         operation_init(&inquiry->operation, keeper->store, keeper->wheel, on_done);
-        inquiry->operation.trace = tenure->trace;
         inquiry->operation.op.key = tenure->lock->key;
         inquiry->operation.op.key_length = lock_key_length(tenure->lock);
         inquiry->operation.op.tenure = tenure->id;
+        if (tenure_is_held(tenure)) {
+            recall(inquiry);
+        }
         tenure->inquiry = inquiry;
     }
     return &inquiry->operation.op;
@@ -30,6 +48,7 @@ void inquiry_close(struct tenure *tenure)
 {
     struct inquiry *inquiry = tenure->inquiry;
     if (inquiry != NULL) {
+        CHECK(inquiry->leaving == NULL);
         wheel_clear(tenure->keeper->wheel, &inquiry->operation.retry);
         memory_free(inquiry->kept_text);
         memory_free(inquiry);
@@ -37,14 +56,25 @@ void inquiry_close(struct tenure *tenure)
     tenure->inquiry = NULL;
 }
 
-void inquiry_rest(struct tenure *tenure)
+/* Whether `recall` can tell all that the inquiry knows. */
+static bool is_recallable(const struct tenure *tenure, int64_t now_us)
 {
-    CHECK(!operation_is_running(&tenure->inquiry->operation));
-    if (tenure->lease == NULL) {
-        return;
+    const struct inquiry *inquiry = tenure->inquiry;
+    const struct operation_trace *trace = &inquiry->operation.trace;
+    const int64_t key_life_ms = (int64_t)inquiry->ttl_ms + inquiry->lock_delay_ms;
+    return tenure->lease != NULL && tenure->lock->queue == NULL && !tenure->is_dirty &&
+           !trace->may_be_queued && now_us >= trace->strays_us &&
+           trace->lapses_us <= operation_life_ends_us(tenure->confirmed_us, key_life_ms);
+}
+
+void inquiry_rest(struct tenure *tenure, int64_t now_us)
+{
+    struct inquiry *inquiry = tenure->inquiry;
+    CHECK(tenure_is_held(tenure));
+    if (inquiry != NULL && !operation_is_running(&inquiry->operation) &&
+        is_recallable(tenure, now_us)) {
+        inquiry_close(tenure);
     }
-    tenure->trace = tenure->inquiry->operation.trace;
-    inquiry_close(tenure);
 }
 
 bool inquiry_stop(struct tenure *tenure)

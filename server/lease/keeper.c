@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "lease/inquiry.h"
 #include "lease/keeper_internal.h"
 #include "lease/party.h"
 #include "lease/queue.h"
@@ -101,17 +102,24 @@ struct keeper *keeper_create(const struct keeper_config *config, struct store *s
     return keeper;
 }
 
+static void destroy_lease(struct lease *lease)
+{
+    if (lease != NULL) {
+        CHECK(lease->holder == NULL);
+        lease->tenure = NULL;
+        lease_destroy(lease);
+    }
+}
+
 static void destroy_tenure(struct tenure *tenure)
 {
-    struct lease *leases[] = {tenure->lease, tenure->leaving};
+    struct lease *lease = tenure->lease;
     tenure->lease = NULL;
-    tenure->leaving = NULL;
-    for (size_t i = 0; i < COUNT_OF(leases); i++) {
-        if (leases[i] != NULL) {
-            CHECK(leases[i]->holder == NULL);
-            leases[i]->tenure = NULL;
-            lease_destroy(leases[i]);
-        }
+    destroy_lease(lease);
+    if (tenure->inquiry != NULL) {
+        lease = tenure->inquiry->leaving;
+        tenure->inquiry->leaving = NULL;
+        destroy_lease(lease);
     }
     tenure_destroy(tenure);
 }

@@ -38,6 +38,7 @@ struct keeper {
     struct timer due_timer; /* set while there are any */
     struct errand_list errands;
     struct watched *watched; /* locks that are watched, by name: see watch.c */
+    int64_t ahead_ms;        /* the store's wall clock minus ours, as of the last grant */
     size_t count;            /* leases, errands, watches, and tenures that outlive their lease */
 };
 
@@ -56,6 +57,7 @@ struct lease {
     bool is_detached;
     bool is_resume; /* asked for by its token */
     bool may_be_retried;
+    bool is_unused;  /* granted, but nobody has worked under it: no lock delay */
     bool is_overdue; /* the deadline had passed when lease_release was called */
     uint16_t label_length;
     uint16_t value_length;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/metrics.h"
+#include "lease/inquiry.h"
 #include "lease/keeper_internal.h"
 #include "lease/lock.h"
 #include "lease/party.h"
@@ -193,13 +194,13 @@ static bool find_holder(const struct lock *lock, struct store_holder *holder, in
     if (owned == NULL || owned->lease != NULL) {
         return queue_find_holder(lock, holder, now_us);
     }
-    const int64_t left_us = owned->deadline_us - now_us;
+    const int64_t left_us = tenure_deadline_us(owned) - now_us;
     *holder = (struct store_holder){
         .is_held = true,
         .mode = STORE_EXCLUSIVE,
         .holders = 1,
         .remaining_us = left_us > 0 ? left_us : 0,
-        .fence = owned->fence,
+        .fence = owned->inquiry->fence,
     };
     return true;
 }
@@ -280,7 +281,7 @@ int64_t lease_at_risk_us(int64_t ttl_ms)
 int64_t lease_deadline_us(const struct lease *lease)
 {
     CHECK(lease->tenure != NULL);
-    const int64_t deadline_us = lease->tenure->deadline_us;
+    const int64_t deadline_us = tenure_deadline_us(lease->tenure);
     return deadline_us < lease->hold_until_us ? deadline_us : lease->hold_until_us;
 }
 

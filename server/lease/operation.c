@@ -23,6 +23,11 @@ static int64_t longest_us(int64_t life_ms)
     return life_ms * US_PER_MS + life_ms * US_PER_MS / 100;
 }
 
+int64_t operation_life_ends_us(int64_t sent_us, int64_t life_ms)
+{
+    return sent_us + STORE_LATE_US + longest_us(life_ms);
+}
+
 /* How long what the operation sets may be in force. */
 static int64_t life_us(const struct store_op *op)
 {
@@ -194,7 +199,9 @@ static void note(struct operation *operation, const struct store_result *result,
         break;
     case STORE_OK:
         if (takes_hold(operation->op.verb)) {
-            const int64_t lapses_us = result->sent_us + STORE_LATE_US + life_us(&operation->op);
+            const struct store_op *op = &operation->op;
+            const int64_t lapses_us =
+                operation_life_ends_us(result->sent_us, op->ttl_ms + op->lock_delay_ms);
             operation->trace.lapses_us = later(operation->trace.lapses_us, lapses_us);
             operation->trace.may_be_queued =
                 operation->trace.may_be_queued && now_us < operation->trace.strays_us;

@@ -67,6 +67,10 @@ struct operation {
     bool is_undoing;   /* started by operation_undo */
 };
 
+/* The last moment at which what a confirmed command set may be in force, if it left at `sent_us`
+ * and gave the key a life of `life_ms`. Pure. */
+int64_t operation_life_ends_us(int64_t sent_us, int64_t life_ms);
+
 /* Prepares an idle operation with no trace of earlier ones; that of one that is no more may be put
  * into it. `op` is the caller's to fill in. */
 void operation_init(struct operation *operation, struct store *store, struct wheel *wheel,

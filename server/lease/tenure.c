@@ -37,10 +37,39 @@ static bool is_exclusive(const struct tenure *tenure)
     return tenure->mode == STORE_EXCLUSIVE;
 }
 
+static struct lease *leaving_of(const struct tenure *tenure)
+{
+    return tenure->inquiry == NULL ? NULL : tenure->inquiry->leaving;
+}
+
+/* The ttl as last sent. */
+static int64_t sent_ttl_ms(const struct tenure *tenure)
+{
+    return tenure->inquiry == NULL ? tenure->lease->ttl_ms : tenure->inquiry->ttl_ms;
+}
+
+int64_t tenure_deadline_us(const struct tenure *tenure)
+{
+    return tenure->inquiry == NULL ? tenure->confirmed_us + lease_validity_us(tenure->lease->ttl_ms)
+                                   : tenure->inquiry->deadline_us;
+}
+
+/* Of a HELD one. */
+static int64_t renewal_us(const struct tenure *tenure)
+{
+    return lease_renewal_due_us(tenure->confirmed_us, sent_ttl_ms(tenure));
+}
+
+/* The lock delay that begins when the lease is lost. */
+static uint32_t close_ms_of(const struct lease *lease)
+{
+    return lease->is_unused ? 0 : lease->lock_delay_ms;
+}
+
 /* A tenure counts among the keeper's leases when nothing else does in its place. */
 static void recount(struct tenure *tenure)
 {
-    const bool counts = tenure->lease == NULL && tenure->leaving == NULL;
+    const bool counts = tenure->lease == NULL && leaving_of(tenure) == NULL;
     if (counts && !tenure->is_counted) {
         keeper_retain(tenure->keeper);
     } else if (!counts && tenure->is_counted) {
@@ -90,15 +119,15 @@ static struct store_op *fill(struct tenure *tenure, enum store_verb verb)
     struct store_op *op = inquiry_open(tenure, on_operation_done);
     const struct lease *lease = tenure->lease;
     op->verb = verb;
-    op->fence = tenure->fence;
+    op->fence = tenure->inquiry->fence;
     op->label = NULL;
     op->label_length = 0;
     op->value_length = 0;
     if (lease != NULL) {
         op->token = shown_token(tenure, lease);
         op->since_ms = lease->since_ms;
-        tenure->ttl_ms = lease->ttl_ms;
-        tenure->lock_delay_ms = lease->lock_delay_ms;
+        tenure->inquiry->ttl_ms = lease->ttl_ms;
+        tenure->inquiry->lock_delay_ms = lease->lock_delay_ms;
         op->label = lease->text;
         op->label_length = lease->label_length;
         op->value = lease->text == NULL ? NULL : lease->text + lease->label_length;
@@ -107,8 +136,8 @@ static struct store_op *fill(struct tenure *tenure, enum store_verb verb)
         op->token = (struct id128){0}; /* nobody may resume what is between two leases */
     }
     op->mode = tenure->mode;
-    op->ttl_ms = tenure->ttl_ms;
-    op->lock_delay_ms = tenure->lock_delay_ms;
+    op->ttl_ms = tenure->inquiry->ttl_ms;
+    op->lock_delay_ms = tenure->inquiry->lock_delay_ms;
     return op;
 }
 
@@ -144,7 +173,7 @@ static void settle(struct tenure *tenure, int64_t now_us)
         return; /* its answer brings us back here */
     }
     struct store_op *op = fill(tenure, STORE_RELEASE);
-    op->lock_delay_ms = tenure->close_ms;
+    op->lock_delay_ms = tenure->inquiry->close_ms;
     op->keeps_lock = tenure->leaves_grant; /* a retry elsewhere has the same id */
     if (!operation_undo(&tenure->inquiry->operation, now_us)) {
         tenure_destroy(tenure);
@@ -167,7 +196,8 @@ static void begin_end(struct tenure *tenure)
 
 static void start_release(struct tenure *tenure, int64_t now_us)
 {
-    fill(tenure, STORE_RELEASE)->lock_delay_ms = tenure->close_ms;
+    struct store_op *op = fill(tenure, STORE_RELEASE);
+    op->lock_delay_ms = tenure->inquiry->close_ms;
     start(tenure, now_us);
 }
 
@@ -175,7 +205,7 @@ void tenure_end(struct tenure *tenure, int64_t now_us)
 {
     CHECK(tenure->lease == NULL);
     begin_end(tenure);
-    if (tenure->leaving == NULL) {
+    if (leaving_of(tenure) == NULL) {
         settle(tenure, now_us);
     } else if (inquiry_stop(tenure)) {
         start_release(tenure, now_us);
@@ -184,9 +214,9 @@ void tenure_end(struct tenure *tenure, int64_t now_us)
 
 static struct lease *take_leaving(struct tenure *tenure)
 {
-    struct lease *lease = tenure->leaving;
-    tenure->leaving = NULL;
+    struct lease *lease = leaving_of(tenure);
     if (lease != NULL) {
+        tenure->inquiry->leaving = NULL;
         lease->tenure = NULL;
     }
     recount(tenure);
@@ -227,12 +257,12 @@ static void on_ended(struct tenure *tenure, const struct store_result *result, i
     if (is_released && inquiry_wants_queue(tenure)) {
         restore_entry(tenure, now_us);
     }
-    if (tenure->leaving != NULL && !is_released && !is_gone) {
+    if (tenure->inquiry->leaving != NULL && !is_released && !is_gone) {
         start_release(tenure, now_us);
         return;
     }
     struct lease *leaving = take_leaving(tenure);
-    const int64_t deadline_us = tenure->deadline_us;
+    const int64_t deadline_us = tenure_deadline_us(tenure);
     settle(tenure, now_us);
     if (leaving != NULL) {
         tell_leaving(leaving, is_gone || result->code != STORE_OK, deadline_us, now_us);
@@ -244,10 +274,10 @@ static void lose(struct tenure *tenure, enum lease_loss loss, int64_t now_us)
     struct lease *lease = tenure->lease;
     struct lease *leaving = take_leaving(tenure);
     const bool is_gone = loss == LEASE_LOSS_TAKEN;
-    const int64_t deadline_us = tenure->deadline_us;
+    const int64_t deadline_us = tenure_deadline_us(tenure);
     if (lease != NULL) {
-        tenure->close_ms = lease->lock_delay_ms;
         drop_lease(tenure);
+        tenure->inquiry->close_ms = close_ms_of(lease);
     }
     begin_end(tenure);
     settle(tenure, now_us);
@@ -263,17 +293,19 @@ static void lose(struct tenure *tenure, enum lease_loss loss, int64_t now_us)
  * ---- Held ----
  */
 
+static int64_t write_us(const struct tenure *tenure)
+{
+    return tenure->is_dirty ? tenure->inquiry->written_us + WRITE_INTERVAL_US : CLOCK_NEVER;
+}
+
 /* Sets the timer for what comes next in the life of a held tenure. */
 static void arm(struct tenure *tenure)
 {
-    int64_t next_us = tenure->deadline_us;
+    int64_t next_us = tenure_deadline_us(tenure);
     if (tenure->state == TENURE_HELD) {
-        next_us = earlier(next_us, tenure->renewal_us);
-        if (tenure->is_dirty) {
-            next_us = earlier(next_us, tenure->written_us + WRITE_INTERVAL_US);
-        }
+        next_us = earlier(next_us, earlier(renewal_us(tenure), write_us(tenure)));
     } else if (!tenure->is_at_risk) {
-        next_us = earlier(next_us, tenure->at_risk_us);
+        next_us = earlier(next_us, tenure->inquiry->at_risk_us);
     }
     wheel_set(tenure->keeper->wheel, &tenure->timer, next_us);
 }
@@ -281,14 +313,15 @@ static void arm(struct tenure *tenure)
 /* The key may live as long as the new ttl from now on, and no longer if that is shorter. */
 static void renew(struct tenure *tenure, uint32_t fence_block, int64_t now_us)
 {
+    const int64_t at_risk_us = tenure->confirmed_us + lease_at_risk_us(sent_ttl_ms(tenure));
     struct store_op *op = fill(tenure, STORE_RENEW);
-    const int64_t ttl_ms = op->ttl_ms;
-    tenure->deadline_us = earlier(tenure->deadline_us, now_us + lease_validity_us(ttl_ms));
-    tenure->at_risk_us = earlier(tenure->at_risk_us, now_us + lease_at_risk_us(ttl_ms));
+    struct inquiry *inquiry = tenure->inquiry;
+    inquiry->deadline_us = earlier(inquiry->deadline_us, now_us + lease_validity_us(op->ttl_ms));
+    inquiry->at_risk_us = earlier(at_risk_us, now_us + lease_at_risk_us(op->ttl_ms));
     tenure->state = TENURE_RENEWING;
     if (tenure->is_dirty) {
         tenure->is_dirty = false;
-        tenure->written_us = now_us;
+        inquiry->written_us = now_us;
     }
     op->fence_block = fence_block;
     start(tenure, now_us);
@@ -302,20 +335,20 @@ static void renew_for_waiters(struct tenure *tenure, int64_t now_us)
 
 static bool is_due(const struct tenure *tenure, int64_t now_us)
 {
-    return now_us >= tenure->renewal_us ||
-           (tenure->is_dirty && now_us >= tenure->written_us + WRITE_INTERVAL_US);
+    return now_us >= renewal_us(tenure) || now_us >= write_us(tenure);
 }
 
 static void on_held_timer(struct tenure *tenure, int64_t now_us)
 {
-    if (now_us >= tenure->deadline_us) {
+    if (now_us >= tenure_deadline_us(tenure)) {
         lose(tenure, LEASE_LOSS_EXPIRED, now_us);
         return;
     }
     if (tenure->state == TENURE_HELD && is_due(tenure, now_us)) {
         renew_for_waiters(tenure, now_us);
     }
-    const bool becomes_at_risk = !tenure->is_at_risk && now_us >= tenure->at_risk_us;
+    const bool becomes_at_risk = tenure->state == TENURE_RENEWING && !tenure->is_at_risk &&
+                                 now_us >= tenure->inquiry->at_risk_us;
     tenure->is_at_risk = tenure->is_at_risk || becomes_at_risk;
     arm(tenure);
     if (becomes_at_risk && tenure->lease != NULL) {
@@ -335,33 +368,31 @@ static void on_timer(struct timer *timer, int64_t now_us)
     }
 }
 
-static void take_reserved(struct tenure *tenure, const struct store_result *result)
+static void take_reserved(struct inquiry *inquiry, const struct store_result *result)
 {
-    if (result->fence_end > tenure->fence_end) {
-        tenure->fence_end = result->fence_end;
+    if (result->fence_end > inquiry->fence_end) {
+        inquiry->fence_end = result->fence_end;
     }
-    if (tenure->inquiry->operation.op.fence_block > 0) {
-        tenure->waiting = result->waiting;
+    if (inquiry->operation.op.fence_block > 0) {
+        inquiry->waiting = result->waiting;
     }
 }
 
 static void confirm(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
+    struct inquiry *inquiry = tenure->inquiry;
     CHECK(result->sent_us <= now_us);
-    const int64_t ttl_ms = tenure->ttl_ms;
     if (result->sent_us > tenure->confirmed_us) {
         tenure->confirmed_us = result->sent_us;
-        tenure->renewal_us = lease_renewal_due_us(result->sent_us, ttl_ms);
-        tenure->at_risk_us = result->sent_us + lease_at_risk_us(ttl_ms);
-        tenure->deadline_us = result->sent_us + lease_validity_us(ttl_ms);
+        inquiry->deadline_us = result->sent_us + lease_validity_us(inquiry->ttl_ms);
     }
     tenure->state = TENURE_HELD;
-    take_reserved(tenure, result);
+    take_reserved(inquiry, result);
 }
 
 static void on_renewed(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
-    if (now_us >= tenure->deadline_us) {
+    if (now_us >= tenure_deadline_us(tenure)) {
         lose(tenure, LEASE_LOSS_EXPIRED, now_us);
         return;
     }
@@ -373,7 +404,7 @@ static void on_renewed(struct tenure *tenure, const struct store_result *result,
     tenure->is_at_risk = false;
     tenure->keeper->metrics->renewals_confirmed++;
     confirm(tenure, result, now_us);
-    inquiry_rest(tenure);
+    inquiry_rest(tenure, now_us);
     arm(tenure);
     if (tenure->lease == NULL) {
         lock_settle(tenure->keeper, tenure->lock, now_us);
@@ -390,16 +421,18 @@ static void on_renewed(struct tenure *tenure, const struct store_result *result,
 static void grant(struct tenure *tenure, struct lease *lease, int64_t since_ms, int64_t now_us)
 {
     struct lock *lock = tenure->lock;
+    const uint64_t fence = tenure->inquiry->fence;
     if (lease->is_queued) {
         queue_remove(tenure->keeper, lock, lease);
     }
     set_lease(tenure, lease);
-    tenure->grants++;
+    tenure->inquiry->grants++;
+    inquiry_rest(tenure, now_us);
     arm(tenure);
     if (lock->queue != NULL && lock->owned == NULL) {
         lock_post(tenure->keeper, lock); /* the next may ask */
     }
-    lease_grant(lease, tenure->fence, since_ms, now_us);
+    lease_grant(lease, fence, since_ms, now_us);
 }
 
 /* The next waiter if it can take over what this server holds. */
@@ -414,20 +447,22 @@ static struct lease *next_taker(const struct tenure *tenure)
 static bool is_run_over(const struct tenure *tenure, int64_t now_us)
 {
     const struct keeper_config *config = &tenure->keeper->config;
+    const struct inquiry *inquiry = tenure->inquiry;
     if (config->handoff_run_max <= 1) {
-        return tenure->grants >
+        return inquiry->grants >
                0; /* who else waits is not known well enough to do without asking */
     }
-    return tenure->waiting > 0 && tenure->grants > 0 &&
-           (tenure->grants >= config->handoff_run_max ||
-            now_us - tenure->held_us >= config->handoff_run_ms * CLOCK_US_PER_MS);
+    return inquiry->waiting > 0 && inquiry->grants > 0 &&
+           (inquiry->grants >= config->handoff_run_max ||
+            now_us - inquiry->held_us >= config->handoff_run_ms * CLOCK_US_PER_MS);
 }
 
 /* Whether the next grant must wait for a word of the store: for fences, or for time. */
 static bool needs_sync(const struct tenure *tenure, int64_t now_us)
 {
-    const int64_t ttl_us = tenure->ttl_ms * CLOCK_US_PER_MS;
-    return tenure->fence >= tenure->fence_end || tenure->deadline_us - now_us < ttl_us / 4;
+    const struct inquiry *inquiry = tenure->inquiry;
+    const int64_t ttl_us = inquiry->ttl_ms * CLOCK_US_PER_MS;
+    return inquiry->fence >= inquiry->fence_end || inquiry->deadline_us - now_us < ttl_us / 4;
 }
 
 static void sync(struct tenure *tenure, int64_t now_us)
@@ -446,22 +481,23 @@ static void sync(struct tenure *tenure, int64_t now_us)
 /* What comes next in a row of grants here. */
 static void grant_next(struct tenure *tenure, struct lease *lease, int64_t now_us)
 {
-    tenure->fence++;
+    struct inquiry *inquiry = tenure->inquiry;
+    inquiry->fence++;
     tenure->is_dirty = true;
     tenure->is_synced = false;
     tenure->is_at_risk = false; /* the next one has yet to hear of it */
-    tenure->deadline_us = earlier(tenure->deadline_us, now_us + lease_validity_us(lease->ttl_ms));
+    inquiry->deadline_us = earlier(inquiry->deadline_us, now_us + lease_validity_us(lease->ttl_ms));
     if (lease->grace_ms > 0 || lease->value_length > 0) {
-        tenure->written_us = now_us - WRITE_INTERVAL_US; /* others are to see it at once */
+        inquiry->written_us = now_us - WRITE_INTERVAL_US; /* others are to see it at once */
     }
     tenure->keeper->metrics->leases_handed_on++;
-    grant(tenure, lease, tenure->ahead_ms + now_us / CLOCK_US_PER_MS, now_us);
+    grant(tenure, lease, tenure->keeper->ahead_ms + now_us / CLOCK_US_PER_MS, now_us);
 }
 
 void tenure_hand_on(struct tenure *tenure, int64_t now_us)
 {
     CHECK(tenure->lease == NULL);
-    if (now_us >= tenure->deadline_us) {
+    if (now_us >= tenure_deadline_us(tenure)) {
         lose(tenure, LEASE_LOSS_EXPIRED, now_us);
         return;
     }
@@ -551,15 +587,17 @@ static void take_resumed(struct tenure *tenure, const struct store_result *resul
 static void on_owned(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
     struct lease *lease = tenure->lease;
-    tenure->fence = result->fence;
-    tenure->ahead_ms = result->since_ms - now_us / CLOCK_US_PER_MS;
-    tenure->held_us = now_us;
-    tenure->grants = 0;
+    struct inquiry *inquiry = tenure->inquiry;
+    inquiry->fence = result->fence;
+    inquiry->held_us = now_us;
+    inquiry->grants = 0;
+    inquiry->operation.deadline_us = CLOCK_NEVER; /* the asking had one; renewals have not */
     confirm(tenure, result, now_us);
-    if (tenure->inquiry->operation.op.verb == STORE_RESUME) {
+    if (inquiry->operation.op.verb == STORE_RESUME) {
         take_resumed(tenure, result);
+    } else {
+        tenure->keeper->ahead_ms = result->since_ms - now_us / CLOCK_US_PER_MS;
     }
-    inquiry_rest(tenure);
     if (is_exclusive(tenure) && !lease->is_detached) {
         tenure->lock->owned = tenure;
     }
@@ -568,7 +606,7 @@ static void on_owned(struct tenure *tenure, const struct store_result *result, i
         return;
     }
     /* The store names a lease that is gone: the next one gets a grant of its own. */
-    tenure->grants = 1;
+    inquiry->grants = 1;
     drop_lease(tenure);
     arm(tenure);
     lock_settle(tenure->keeper, tenure->lock, now_us);
@@ -601,7 +639,8 @@ static bool supersede(struct tenure *tenure, int64_t now_us)
     }
     struct tenure *before = tenure->lock->owned;
     if (before != NULL && is_exclusive(tenure)) {
-        lose(before, now_us < before->deadline_us ? LEASE_LOSS_TAKEN : LEASE_LOSS_EXPIRED, now_us);
+        lose(before, now_us < tenure_deadline_us(before) ? LEASE_LOSS_TAKEN : LEASE_LOSS_EXPIRED,
+             now_us);
     }
     return tenure->state == TENURE_ASKING;
 }
@@ -610,7 +649,7 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
 {
     switch (result->code) {
     case STORE_OK:
-        if (now_us < result->sent_us + lease_validity_us(tenure->ttl_ms)) {
+        if (now_us < result->sent_us + lease_validity_us(tenure->inquiry->ttl_ms)) {
             if (supersede(tenure, now_us)) {
                 on_owned(tenure, result, now_us);
             }
@@ -694,7 +733,7 @@ void tenure_destroy(struct tenure *tenure)
     struct keeper *keeper = tenure->keeper;
     struct lock *lock = tenure->lock;
     CHECK(tenure->lease == NULL);
-    CHECK(tenure->leaving == NULL);
+    CHECK(leaving_of(tenure) == NULL);
     wheel_clear(keeper->wheel, &tenure->timer);
     inquiry_close(tenure);
     if (lock->owned == tenure) {
@@ -718,15 +757,16 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
     struct lease *lease = tenure->lease;
     CHECK(tenure_is_held(tenure));
     const bool is_for_the_store = is_resumable(lease); /* only it knows whether that has happened */
-    tenure->close_ms = is_unclean ? lease->lock_delay_ms : 0;
     drop_lease(tenure);
+    struct inquiry *inquiry = tenure->inquiry;
+    inquiry->close_ms = is_unclean ? close_ms_of(lease) : 0;
     if (leaving != NULL) {
-        CHECK(tenure->leaving == NULL);
-        tenure->leaving = leaving;
+        CHECK(inquiry->leaving == NULL);
+        inquiry->leaving = leaving;
         leaving->tenure = tenure;
         recount(tenure);
     }
-    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && tenure->close_ms == 0 &&
+    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && inquiry->close_ms == 0 &&
         !is_for_the_store) {
         lock_post(tenure->keeper, tenure->lock);
     } else {
@@ -762,7 +802,7 @@ void tenure_take_back(struct tenure *tenure, int64_t now_us)
 
 void tenure_refresh(struct tenure *tenure, int64_t now_us)
 {
-    if (tenure->state == TENURE_HELD && now_us < tenure->deadline_us) {
+    if (tenure->state == TENURE_HELD && now_us < tenure_deadline_us(tenure)) {
         renew_for_waiters(tenure, now_us);
     } else {
         tenure_ask_again(tenure, now_us);

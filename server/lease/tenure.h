@@ -38,33 +38,18 @@ struct tenure {
     struct lock *lock;
     LIST_ENTRY(tenure) link; /* in its lock */
     struct lease *lease;     /* who it is for; NULL: nobody, or nobody yet */
-    struct lease *leaving;   /* who gave it back and waits to hear that it is */
-    struct inquiry *inquiry; /* what the store is asked; NULL only while HELD */
+    struct inquiry *inquiry; /* what the store is asked; NULL only while HELD by a lease */
     struct id128 id;
-    struct operation_trace trace; /* while there is no inquiry */
+    int64_t confirmed_us; /* when the last confirmed command was sent */
     enum tenure_state state : 8;
     enum store_mode mode : 8; /* ANY while a resume asks */
-    bool is_at_risk;
-    bool is_hinted;         /* a hint came while an answer was under way */
-    bool is_dirty;          /* the store does not know the present grant */
-    bool is_synced;         /* the store was asked for fences or time since the last grant */
-    bool is_counted;        /* among the keeper's leases, for it has none */
-    bool leaves_grant;      /* ENDING: what it may have been granted stays */
-    bool is_for_other;      /* ASKING, QUEUED: what was asked names a lease that is gone */
-    uint32_t ttl_ms;        /* as last sent, with: */
-    uint32_t lock_delay_ms; /* the key outlives the ttl by this much */
-    uint32_t close_ms;      /* ENDING: the lock delay that begins */
-    uint32_t grants;        /* in the run of grants here */
-    uint32_t waiting;       /* other servers in the queue, as last heard */
-    int64_t held_us;        /* when that run began */
-    int64_t written_us;     /* when the last grant was written through */
-    int64_t ahead_ms;       /* the store's wall clock minus ours */
-    int64_t confirmed_us;   /* when the last confirmed command was sent */
-    int64_t renewal_us;     /* when it is to be renewed */
-    int64_t at_risk_us;     /* when it is at risk without that */
-    int64_t deadline_us;
-    uint64_t fence;     /* of the last grant */
-    uint64_t fence_end; /* fences up to here are reserved for us */
+    bool is_at_risk : 1;
+    bool is_hinted : 1;    /* a hint came while an answer was under way */
+    bool is_dirty : 1;     /* the store does not know the present grant */
+    bool is_synced : 1;    /* the store was asked for fences or time since the last grant */
+    bool is_counted : 1;   /* among the keeper's leases, for it has none */
+    bool leaves_grant : 1; /* ENDING: what it may have been granted stays */
+    bool is_for_other : 1; /* ASKING, QUEUED: what was asked names a lease that is gone */
     struct timer timer; /* QUEUED: to ask again. HELD: the next of renewal, write-through, at risk,
                            deadline */
 };
@@ -77,6 +62,9 @@ struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_
 void tenure_destroy(struct tenure *tenure);
 
 bool tenure_is_held(const struct tenure *tenure);
+
+/* Until when it is valid; 0 before it is held. */
+int64_t tenure_deadline_us(const struct tenure *tenure);
 
 /* Its lease has been given back, or lost its holder: the tenure has no lease from now on. `leaving`
  * hears the end of it; may be NULL. If it may be handed on, the lock is posted; else it ends,

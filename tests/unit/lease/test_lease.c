@@ -69,7 +69,6 @@ static void test_a_grant_counts_from_its_sending(void **state)
     assert_int_equal(fixture_heard(fixture, 1)->event, LEASE_EVENT_GRANTED);
     assert_int_equal(lease->state, LEASE_HELD);
     assert_int_equal(lease->fence, 7);
-    assert_int_equal(lease->tenure->fence, 7);
     assert_int_equal(lease->since_ms, 1234);
     assert_int_equal(lease_deadline_us(lease), fixture->now_us - 300 + lease_validity_us(TTL_MS));
     assert_int_equal(fixture->metrics.leases_granted, 1);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "fixture.h"
+#include "lease/inquiry.h"
 #include "lease/keeper_internal.h"
 
 #define TTL_MS ((int64_t)3000)
@@ -233,7 +234,7 @@ static void test_a_run_is_bounded_in_grants(void **state)
     }
     const struct store_result result = {.code = STORE_OK, .fence = 10, .fence_end = 100};
     fixture_answer_with(fixture, fixture_only_op(fixture), result, 0);
-    crowd.leases[0]->tenure->waiting = 1;
+    crowd.leases[0]->tenure->inquiry->waiting = 1;
     for (size_t i = 0; i < FIXTURE_RUN_MAX - 1; i++) {
         lease_release(crowd.leases[i], fixture->now_us);
         fixture_turn(fixture);
