@@ -19,7 +19,7 @@ static void recall(struct inquiry *inquiry)
     inquiry->ttl_ms = lease->ttl_ms;
     inquiry->lock_delay_ms = lease->lock_delay_ms;
     inquiry->grants = 1;
-    inquiry->held_us = (lease->since_ms - tenure->keeper->ahead_ms) * CLOCK_US_PER_MS;
+    inquiry->held_us = (lease->since_ms - tenure->lock->keeper->ahead_ms) * CLOCK_US_PER_MS;
     inquiry->deadline_us = tenure_deadline_us(tenure);
     inquiry->fence = lease->fence;
     inquiry->operation.trace.lapses_us = operation_life_ends_us(tenure->confirmed_us, key_life_ms);
@@ -27,14 +27,14 @@ static void recall(struct inquiry *inquiry)
 
 struct store_op *inquiry_open(struct tenure *tenure, operation_done_fn *on_done)
 {
-    struct keeper *keeper = tenure->keeper;
+    struct keeper *keeper = tenure->lock->keeper;
     struct inquiry *inquiry = tenure->inquiry;
     if (inquiry == NULL) {
         inquiry = memory_alloc(sizeof(*inquiry));
         inquiry->tenure = tenure;
         operation_init(&inquiry->operation, keeper->store, keeper->wheel, on_done);
         inquiry->operation.op.key = tenure->lock->key;
-        inquiry->operation.op.key_length = lock_key_length(tenure->lock);
+        inquiry->operation.op.key_length = tenure->lock->key_length;
         inquiry->operation.op.tenure = tenure->id;
         if (tenure_is_held(tenure)) {
             recall(inquiry);
@@ -49,7 +49,7 @@ void inquiry_close(struct tenure *tenure)
     struct inquiry *inquiry = tenure->inquiry;
     if (inquiry != NULL) {
         CHECK(inquiry->leaving == NULL);
-        wheel_clear(tenure->keeper->wheel, &inquiry->operation.retry);
+        wheel_clear(tenure->lock->keeper->wheel, &inquiry->operation.retry);
         memory_free(inquiry->kept_text);
         memory_free(inquiry);
     }

@@ -17,7 +17,8 @@ static struct keeper *keeper_of(struct store_listener *listener)
 static void for_each_tenure(struct keeper *keeper, void (*act)(struct tenure *, int64_t),
                             int64_t now_us)
 {
-    for (struct lock *lock = keeper->locks.first; lock != NULL; lock = lock->hh.next) {
+    struct lock *lock = NULL;
+    while ((lock = lock_table_next(&keeper->locks, lock)) != NULL) {
         struct tenure *tenure = NULL;
         LIST_FOREACH (tenure, &lock->tenures, link) {
             act(tenure, now_us);
@@ -44,7 +45,7 @@ static bool has_leases(const struct store_listener *listener)
 static void on_granted(struct store_listener *listener, const char *key, size_t key_length,
                        const struct id128 *id, int64_t now_us)
 {
-    struct lock *lock = lock_find(&keeper_of(listener)->locks, key, key_length);
+    struct lock *lock = lock_table_find(&keeper_of(listener)->locks, key, key_length);
     struct tenure *tenure = NULL;
     if (lock == NULL) {
         return;
@@ -64,20 +65,11 @@ static void on_changed(struct store_listener *listener, const char *key, size_t 
     watch_on_changed(keeper_of(listener), key, key_length, now_us);
 }
 
-/* No more than there are now: what is posted meanwhile has its turn in the next. */
 static void on_due(struct timer *timer, int64_t now_us)
 {
     struct keeper *keeper = CONTAINER_OF(timer, struct keeper, due_timer);
-    size_t count = 0;
-    struct lock *lock = NULL;
-    TAILQ_FOREACH (lock, &keeper->due, due) {
-        count++;
-    }
-    while (count > 0 && (lock = TAILQ_FIRST(&keeper->due)) != NULL) {
-        count--;
-        lock_settle(keeper, lock, now_us);
-    }
-    if (!TAILQ_EMPTY(&keeper->due)) {
+    lock_settle_due(keeper, now_us);
+    if (keeper->due.count > 0) {
         wheel_set(keeper->wheel, timer, KEEPER_AT_ONCE_US);
     }
 }
@@ -95,7 +87,6 @@ struct keeper *keeper_create(const struct keeper_config *config, struct store *s
     keeper->listener.on_granted = on_granted;
     keeper->listener.on_subscribed = on_subscribed;
     keeper->listener.on_changed = on_changed;
-    TAILQ_INIT(&keeper->due);
     timer_init(&keeper->due_timer, on_due);
     LIST_INIT(&keeper->errands);
     store->listener = &keeper->listener;
@@ -128,12 +119,12 @@ void keeper_destroy(struct keeper *keeper)
 {
     struct lock *lock = NULL;
     wheel_clear(keeper->wheel, &keeper->due_timer);
-    while ((lock = TAILQ_FIRST(&keeper->due)) != NULL) {
-        TAILQ_REMOVE(&keeper->due, lock, due);
-        lock->is_due = false;
-        lock_discard_unused(keeper, lock);
+    for (size_t i = 0; i < keeper->due.count; i++) {
+        keeper->due.locks[i]->is_due = false;
+        lock_discard_unused(keeper->due.locks[i]);
     }
-    while ((lock = keeper->locks.first) != NULL) {
+    memory_free(keeper->due.locks);
+    while ((lock = lock_table_next(&keeper->locks, NULL)) != NULL) {
         CHECK(lock->queue == NULL);
         destroy_tenure(LIST_FIRST(&lock->tenures));
     }
@@ -159,7 +150,7 @@ static void check_ask(const struct lease_ask *ask)
 static bool may_wait(struct keeper *keeper, const struct lease_ask *ask,
                      struct keeper_problem *problem)
 {
-    const struct lock *lock = lock_find(&keeper->locks, ask->key, ask->key_length);
+    const struct lock *lock = lock_table_find(&keeper->locks, ask->key, ask->key_length);
     if (lock == NULL) {
         return true;
     }
@@ -213,7 +204,7 @@ struct lease *keeper_resume(struct keeper *keeper, const struct lease_ask *ask,
 struct lease *keeper_find(const struct keeper *keeper, const char *key, size_t key_length,
                           const struct id128 *token)
 {
-    struct lock *lock = lock_find(&keeper->locks, key, key_length);
+    struct lock *lock = lock_table_find(&keeper->locks, key, key_length);
     if (lock == NULL) {
         return NULL;
     }
@@ -235,7 +226,8 @@ size_t keeper_count(const struct keeper *keeper)
 
 void keeper_visit(const struct keeper *keeper, keeper_visit_fn *visit, void *user)
 {
-    for (const struct lock *lock = keeper->locks.first; lock != NULL; lock = lock->hh.next) {
+    const struct lock *lock = NULL;
+    while ((lock = lock_table_next(&keeper->locks, lock)) != NULL) {
         const struct tenure *tenure = NULL;
         const struct lease *lease = NULL;
         LIST_FOREACH (tenure, &lock->tenures, link) {

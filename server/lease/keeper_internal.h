@@ -11,6 +11,7 @@
 #include "lease/keeper.h"
 #include "lease/lease.h"
 #include "lease/lock.h"
+#include "lease/lock_table.h"
 #include "lease/store.h"
 #include "lease/tenure.h"
 #include "lease/watch.h"
@@ -43,7 +44,6 @@ struct keeper {
 };
 
 struct lease {
-    struct keeper *keeper;
     struct lock *lock;
     struct tenure *tenure;       /* under which it is held or asked for; NULL while it only waits */
     TAILQ_ENTRY(lease) waiting;  /* in its lock's queue */

@@ -52,11 +52,11 @@ static const struct {
 static void note(const struct lease *lease, enum move move)
 {
     if (moves[move].counter != NO_COUNTER) {
-        char *const metrics = (char *)lease->keeper->metrics;
+        char *const metrics = (char *)lease->lock->keeper->metrics;
         ++*(uint64_t *)(void *)(metrics + moves[move].counter);
     }
     LOG_DEBUG(moves[move].event, LOG_MESSAGE("a lease changed"),
-              LOG_BYTES("key", lease->lock->key, lock_key_length(lease->lock)),
+              LOG_BYTES("key", lease->lock->key, lease->lock->key_length),
               LOG_INTEGER("fence", lease->fence));
 }
 
@@ -82,7 +82,7 @@ static void end(struct lease *lease, const struct lease_report *report, int64_t 
 {
     struct lease_holder *holder = lease->holder;
     lease->holder = NULL;
-    wheel_clear(lease->keeper->wheel, &lease->timer);
+    wheel_clear(lease->lock->keeper->wheel, &lease->timer);
     if (holder != NULL) {
         holder->on_event(holder, lease, report, now_us);
     }
@@ -117,7 +117,7 @@ static void arm(struct lease *lease)
     if (lease->state == LEASE_ORPHANED && lease->grace_until_us < next_us) {
         next_us = lease->grace_until_us;
     }
-    wheel_set(lease->keeper->wheel, &lease->timer, next_us);
+    wheel_set(lease->lock->keeper->wheel, &lease->timer, next_us);
 }
 
 static void set_hold_bound(struct lease *lease, int64_t now_us)
@@ -177,9 +177,9 @@ void lease_grant(struct lease *lease, uint64_t fence, int64_t since_ms, int64_t 
 /* Takes a lease that waits out of everything. */
 static void cancel(struct lease *lease, int64_t now_us)
 {
-    wheel_clear(lease->keeper->wheel, &lease->timer);
+    wheel_clear(lease->lock->keeper->wheel, &lease->timer);
     if (lease->is_queued) {
-        queue_remove(lease->keeper, lease->lock, lease);
+        queue_remove(lease->lock, lease);
     }
     if (lease->tenure != NULL) {
         tenure_take_back(lease->tenure, now_us);
@@ -190,7 +190,7 @@ static void cancel(struct lease *lease, int64_t now_us)
 /* Who is in the way. Between two leases of this server that is nobody who has a name. */
 static bool find_holder(const struct lock *lock, struct store_holder *holder, int64_t now_us)
 {
-    const struct tenure *owned = lock->owned;
+    const struct tenure *owned = lock_owned(lock);
     if (owned == NULL || owned->lease != NULL) {
         return queue_find_holder(lock, holder, now_us);
     }
@@ -223,7 +223,7 @@ static void on_wait_over(struct lease *lease, int64_t now_us)
 /* Whoever held it may still be at work, so this is no release. */
 static void on_hold_over(struct lease *lease, int64_t now_us)
 {
-    wheel_clear(lease->keeper->wheel, &lease->timer);
+    wheel_clear(lease->lock->keeper->wheel, &lease->timer);
     tenure_give_back(lease->tenure, NULL, true, now_us);
     if (now_us >= lease->hold_until_us) {
         lease_lose(lease, LEASE_LOSS_MAX_HOLD, now_us);
@@ -304,7 +304,7 @@ void lease_release(struct lease *lease, int64_t now_us)
     CHECK(lease->holder != NULL);
     CHECK(lease->state == LEASE_HELD);
     note(lease, MOVE_RELEASE);
-    wheel_clear(lease->keeper->wheel, &lease->timer);
+    wheel_clear(lease->lock->keeper->wheel, &lease->timer);
     lease->is_overdue = now_us >= lease_deadline_us(lease);
     lease->state = LEASE_RELEASING;
     leave_party(lease); /* the release may outlive it */
@@ -322,7 +322,7 @@ void lease_revoke(struct lease *lease, int64_t now_us)
     case LEASE_HELD:
     case LEASE_ORPHANED:
         note(lease, MOVE_REVOKE);
-        wheel_clear(lease->keeper->wheel, &lease->timer);
+        wheel_clear(lease->lock->keeper->wheel, &lease->timer);
         tenure_give_back(lease->tenure, NULL, true, now_us);
         break;
     case LEASE_RELEASING:
@@ -356,7 +356,7 @@ void lease_abandon(struct lease *lease, int64_t now_us)
 
 const char *lease_key(const struct lease *lease, size_t *length)
 {
-    *length = lock_key_length(lease->lock);
+    *length = lease->lock->key_length;
     return lease->lock->key;
 }
 
@@ -445,8 +445,8 @@ static void start(struct lease *lease, enum store_verb verb, int64_t now_us)
 {
     struct lock *lock = lease->lock;
     if (verb == STORE_ACQUIRE && lease->wait_until_us != 0) {
-        queue_push(lease->keeper, lock, lease);
-        wheel_set(lease->keeper->wheel, &lease->timer, lease->wait_until_us);
+        queue_push(lock, lease);
+        wheel_set(lease->lock->keeper->wheel, &lease->timer, lease->wait_until_us);
         lock_ask(lock, now_us);
     } else {
         tenure_create(lock, lease, verb, false, now_us);
@@ -457,8 +457,7 @@ struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
                            struct lease_holder *holder, enum store_verb verb, int64_t now_us)
 {
     struct lease *lease = memory_alloc(sizeof(*lease));
-    lease->keeper = keeper;
-    lease->lock = lock_obtain(&keeper->locks, ask->key, ask->key_length);
+    lease->lock = lock_obtain(keeper, ask->key, ask->key_length);
     lease->lock->leases++;
     lease->holder = holder;
     lease->state = LEASE_WAITING;
@@ -486,7 +485,7 @@ struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
 
 void lease_destroy(struct lease *lease)
 {
-    struct keeper *keeper = lease->keeper;
+    struct keeper *keeper = lease->lock->keeper;
     struct lock *lock = lease->lock;
     CHECK(lease->tenure == NULL);
     CHECK(!lease->is_queued);
@@ -497,5 +496,5 @@ void lease_destroy(struct lease *lease)
     keeper_dismiss(keeper);
     CHECK(lock->leases > 0);
     lock->leases--;
-    lock_discard_unused(keeper, lock);
+    lock_discard_unused(lock);
 }

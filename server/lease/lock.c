@@ -11,28 +11,27 @@
 /* Readers that ask at once besides the first in the queue. */
 #define FOLLOWERS_MAX 64
 
-struct lock *lock_find(const struct lock_table *table, const char *key, size_t key_length)
-{
-    struct lock *lock = NULL;
-    HASH_FIND(hh, table->first, key, key_length, lock);
-    return lock;
-}
+/* Room for locks that are due, at first. */
+#define DUE_MIN ((size_t)16)
 
-struct lock *lock_obtain(struct lock_table *table, const char *key, size_t key_length)
+struct lock *lock_obtain(struct keeper *keeper, const char *key, size_t key_length)
 {
-    struct lock *lock = lock_find(table, key, key_length);
+    struct lock *lock = lock_table_find(&keeper->locks, key, key_length);
     if (lock == NULL) {
-        lock = memory_alloc(sizeof(*lock) + key_length);
+        lock = memory_alloc(offsetof(struct lock, key) + key_length);
+        lock->keeper = keeper;
         LIST_INIT(&lock->tenures);
+        lock->key_length = (uint16_t)key_length;
         memcpy(lock->key, key, key_length);
-        HASH_ADD_KEYPTR(hh, table->first, lock->key, key_length, lock);
+        lock_table_insert(&keeper->locks, lock);
     }
     return lock;
 }
 
-size_t lock_key_length(const struct lock *lock)
+struct tenure *lock_owned(const struct lock *lock)
 {
-    return lock->hh.keylen;
+    struct tenure *first = LIST_FIRST(&lock->tenures);
+    return first != NULL && first->is_owned ? first : NULL;
 }
 
 static bool is_unused(const struct lock *lock)
@@ -40,13 +39,24 @@ static bool is_unused(const struct lock *lock)
     return LIST_EMPTY(&lock->tenures) && lock->leases == 0;
 }
 
-void lock_post(struct keeper *keeper, struct lock *lock)
+static void append(struct lock_list *list, struct lock *lock)
 {
-    if (lock->is_due) {
+    if (list->count == list->room) {
+        list->room = list->room == 0 ? DUE_MIN : list->room * 2;
+        list->locks = memory_resize(list->locks, list->room * sizeof(struct lock *));
+    }
+    list->locks[list->count] = lock;
+    list->count++;
+}
+
+void lock_post(struct lock *lock)
+{
+    struct keeper *keeper = lock->keeper;
+    if (lock->is_due || lock->is_settling) {
         return;
     }
     lock->is_due = true;
-    TAILQ_INSERT_TAIL(&keeper->due, lock, due);
+    append(&keeper->due, lock);
     wheel_set(keeper->wheel, &keeper->due_timer, KEEPER_AT_ONCE_US);
 }
 
@@ -68,7 +78,7 @@ static void ask_for_followers(struct lock *lock, struct lease *first, bool again
 void lock_ask(struct lock *lock, int64_t now_us)
 {
     struct lease *first = queue_first(lock->queue);
-    if (lock->owned != NULL || first == NULL) {
+    if (lock_owned(lock) != NULL || first == NULL) {
         return;
     }
     const bool is_new = first->tenure == NULL;
@@ -88,38 +98,42 @@ void lock_ask_again(struct lock *lock, int64_t now_us)
     }
 }
 
-void lock_discard_unused(struct keeper *keeper, struct lock *lock)
+void lock_discard_unused(struct lock *lock)
 {
-    if (is_unused(lock) && !lock->is_due) {
-        lock_destroy(keeper, lock);
+    if (is_unused(lock) && !lock->is_due && !lock->is_settling) {
+        lock_table_remove(&lock->keeper->locks, lock);
+        memory_free(lock);
     }
 }
 
-void lock_settle(struct keeper *keeper, struct lock *lock, int64_t now_us)
+static bool is_between_leases(const struct lock *lock)
 {
-    if (lock->is_due) {
-        TAILQ_REMOVE(&keeper->due, lock, due);
-    }
-    lock->is_due = true; /* so that nobody frees it meanwhile */
-    TAILQ_INSERT_TAIL(&keeper->due, lock, due);
-    if (lock->owned != NULL && lock->owned->lease == NULL) {
-        tenure_hand_on(lock->owned, now_us);
+    const struct tenure *owned = lock_owned(lock);
+    return owned != NULL && owned->lease == NULL;
+}
+
+void lock_settle(struct lock *lock, int64_t now_us)
+{
+    lock->is_settling = true; /* so that nobody frees it meanwhile */
+    if (is_between_leases(lock)) {
+        tenure_hand_on(lock_owned(lock), now_us);
     }
     lock_ask(lock, now_us);
-    TAILQ_REMOVE(&keeper->due, lock, due);
-    lock->is_due = false;
-    if (lock->owned != NULL && lock->owned->lease == NULL && lock->owned->state == TENURE_HELD) {
-        lock_post(keeper, lock); /* given back while it was handed on */
+    lock->is_settling = false;
+    if (is_between_leases(lock) && lock_owned(lock)->state == TENURE_HELD) {
+        lock_post(lock); /* given back while it was handed on */
     }
-    lock_discard_unused(keeper, lock);
+    lock_discard_unused(lock);
 }
 
-void lock_destroy(struct keeper *keeper, struct lock *lock)
+void lock_settle_due(struct keeper *keeper, int64_t now_us)
 {
-    CHECK(is_unused(lock));
-    if (lock->is_due) {
-        TAILQ_REMOVE(&keeper->due, lock, due);
+    struct lock_list *due = &keeper->due;
+    const size_t count = due->count;
+    for (size_t i = 0; i < count; i++) {
+        due->locks[i]->is_due = false;
+        lock_settle(due->locks[i], now_us);
     }
-    HASH_DELETE(hh, keeper->locks.first, lock);
-    memory_free(lock);
+    due->count -= count;
+    memmove(due->locks, due->locks + count, due->count * sizeof(struct lock *));
 }

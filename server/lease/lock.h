@@ -12,8 +12,6 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "base/table.h"
-
 struct keeper;
 struct lease;
 struct queue;
@@ -22,37 +20,40 @@ struct tenure;
 LIST_HEAD(tenure_list, tenure);
 
 struct lock {
+    struct keeper *keeper;
     struct tenure_list tenures;
-    struct tenure *owned; /* the EXCLUSIVE one that is ours, to be handed on; NULL: none */
-    struct queue *queue;  /* who waits here; NULL: nobody does */
-    uint32_t leases;      /* on it */
-    bool is_due;          /* to be looked at by lock_settle in the next turn */
-    TAILQ_ENTRY(lock) due;
-    UT_hash_handle hh; /* in the table of names; also knows the key's length */
+    struct queue *queue; /* who waits here; NULL: nobody does */
+    struct lock *next;   /* the table's, like `hash` */
+    uint32_t hash;
+    uint32_t leases; /* on it */
+    uint16_t key_length;
+    bool is_due : 1;      /* to be looked at by lock_settle in the next turn */
+    bool is_settling : 1; /* lock_settle is looking at it */
     char key[];
 };
 
-TAILQ_HEAD(lock_list, lock);
-
-/* The names, in order of arrival. An empty table is NULL. */
-struct lock_table {
-    struct lock *first;
+/* Locks to be settled, in the order in which they were posted. Zeroed it is empty. */
+struct lock_list {
+    struct lock **locks;
+    size_t count;
+    size_t room;
 };
 
-/* The lock of that name, or NULL. */
-struct lock *lock_find(const struct lock_table *table, const char *key, size_t key_length);
+/* The keeper's lock of that name, made if there is none yet. */
+struct lock *lock_obtain(struct keeper *keeper, const char *key, size_t key_length);
 
-/* The lock of that name, made if there is none yet. */
-struct lock *lock_obtain(struct lock_table *table, const char *key, size_t key_length);
-
-size_t lock_key_length(const struct lock *lock);
+/* The EXCLUSIVE tenure that is ours, to be handed on, or NULL. It is the first of the lock's. */
+struct tenure *lock_owned(const struct lock *lock);
 
 /* Has the lock looked at soon, from outside of what its caller is doing. */
-void lock_post(struct keeper *keeper, struct lock *lock);
+void lock_post(struct lock *lock);
+
+/* Settles the locks that are due; what is posted meanwhile has its turn later. */
+void lock_settle_due(struct keeper *keeper, int64_t now_us);
 
 /* Does what is to be done: hands on what is ours, asks for whoever waits, frees the lock if nothing
  * is left of it. */
-void lock_settle(struct keeper *keeper, struct lock *lock, int64_t now_us);
+void lock_settle(struct lock *lock, int64_t now_us);
 
 /* Asks for whoever is to be asked for. Calls nobody back. */
 void lock_ask(struct lock *lock, int64_t now_us);
@@ -61,9 +62,6 @@ void lock_ask(struct lock *lock, int64_t now_us);
 void lock_ask_again(struct lock *lock, int64_t now_us);
 
 /* Frees the lock if nothing is left of it and nobody is about to look at it. */
-void lock_discard_unused(struct keeper *keeper, struct lock *lock);
-
-/* Frees a lock without a tenure and without a lease. */
-void lock_destroy(struct keeper *keeper, struct lock *lock);
+void lock_discard_unused(struct lock *lock);
 
 #endif

@@ -132,7 +132,7 @@ static void append_lock(char *text, size_t size, size_t *used, const struct lock
 {
     char shown[SHOWN_MAX + 1];
     size_t length = 0;
-    utf8_clean(lock->key, lock_key_length(lock), shown, SHOWN_MAX, &length);
+    utf8_clean(lock->key, lock->key_length, shown, SHOWN_MAX, &length);
     shown[length] = '\0';
     append(text, size, used, "%s", shown);
 }

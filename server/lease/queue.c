@@ -74,7 +74,7 @@ static void on_news(struct timer *timer, int64_t now_us)
     if (tells_all) {
         queue->told_us = now_us;
     }
-    lock_post(queue->keeper, queue->lock); /* so that nobody frees it meanwhile */
+    lock_post(queue->lock); /* so that nobody frees it meanwhile */
     queue->is_telling = true;
     tell_from_cursor(queue, aim_cursor(queue, tells_all), &result, now_us);
     queue->is_telling = false;
@@ -83,10 +83,9 @@ static void on_news(struct timer *timer, int64_t now_us)
     }
 }
 
-static struct queue *create(struct keeper *keeper, struct lock *lock)
+static struct queue *create(struct lock *lock)
 {
     struct queue *queue = memory_alloc(sizeof(*queue));
-    queue->keeper = keeper;
     queue->lock = lock;
     TAILQ_INIT(&queue->waiters);
     timer_init(&queue->news, on_news);
@@ -94,21 +93,21 @@ static struct queue *create(struct keeper *keeper, struct lock *lock)
     return queue;
 }
 
-void queue_push(struct keeper *keeper, struct lock *lock, struct lease *lease)
+void queue_push(struct lock *lock, struct lease *lease)
 {
-    struct queue *queue = lock->queue != NULL ? lock->queue : create(keeper, lock);
+    struct queue *queue = lock->queue != NULL ? lock->queue : create(lock);
     CHECK(!lease->is_queued);
     lease->is_queued = true;
     TAILQ_INSERT_TAIL(&queue->waiters, lease, waiting);
     queue->count++;
-    keeper->metrics->leases_waiting_now++;
+    lock->keeper->metrics->leases_waiting_now++;
     if (lease->party != NULL) {
         LIST_INSERT_HEAD(&lease->party->waits, lease, wait);
     }
-    wheel_set(keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
+    wheel_set(lock->keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
 }
 
-void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease)
+void queue_remove(struct lock *lock, struct lease *lease)
 {
     struct queue *queue = lock->queue;
     CHECK(lease->is_queued);
@@ -118,7 +117,7 @@ void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease)
     }
     TAILQ_REMOVE(&queue->waiters, lease, waiting);
     queue->count--;
-    keeper->metrics->leases_waiting_now--;
+    lock->keeper->metrics->leases_waiting_now--;
     if (lease->party != NULL) {
         LIST_REMOVE(lease, wait);
     }
@@ -128,7 +127,7 @@ void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease)
         }
     } else if (!timer_is_set(&queue->news)) {
         const int64_t next_us = queue->told_us + NEWS_INTERVAL_US;
-        wheel_set(keeper->wheel, &queue->news, next_us);
+        wheel_set(lock->keeper->wheel, &queue->news, next_us);
     }
 }
 
@@ -156,7 +155,7 @@ void queue_note_holder(struct queue *queue, const struct store_holder *holder, i
     }
     queue->seen_us = now_us;
     if (!timer_is_set(&queue->news)) {
-        wheel_set(queue->keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
+        wheel_set(queue->lock->keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
     }
 }
 
@@ -178,8 +177,9 @@ static void describe_own(const struct lease *lease, struct store_holder *holder,
 bool queue_find_holder(const struct lock *lock, struct store_holder *holder, int64_t now_us)
 {
     const struct queue *queue = lock->queue;
-    if (lock->owned != NULL && lock->owned->lease != NULL) {
-        describe_own(lock->owned->lease, holder, now_us);
+    const struct tenure *owned = lock_owned(lock);
+    if (owned != NULL && owned->lease != NULL) {
+        describe_own(owned->lease, holder, now_us);
         return true;
     }
     if (queue == NULL || !queue->is_blocked) {
@@ -197,7 +197,7 @@ bool queue_find_holder(const struct lock *lock, struct store_holder *holder, int
 void queue_destroy(struct queue *queue)
 {
     CHECK(queue->count == 0);
-    wheel_clear(queue->keeper->wheel, &queue->news);
+    wheel_clear(queue->lock->keeper->wheel, &queue->news);
     queue->lock->queue = NULL;
     memory_free(queue);
 }

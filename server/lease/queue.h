@@ -15,13 +15,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-struct keeper;
 struct lock;
 
 TAILQ_HEAD(waiter_list, lease);
 
 struct queue {
-    struct keeper *keeper;
     struct lock *lock;
     struct waiter_list waiters;
     size_t count;
@@ -36,10 +34,10 @@ struct queue {
 };
 
 /* Appends a lease to the lock's queue, making that. */
-void queue_push(struct keeper *keeper, struct lock *lock, struct lease *lease);
+void queue_push(struct lock *lock, struct lease *lease);
 
 /* Takes a lease out, and frees the queue if it was the last. */
-void queue_remove(struct keeper *keeper, struct lock *lock, struct lease *lease);
+void queue_remove(struct lock *lock, struct lease *lease);
 
 /* How many wait; NULL has none. */
 size_t queue_count(const struct queue *queue);

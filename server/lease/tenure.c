@@ -71,9 +71,9 @@ static void recount(struct tenure *tenure)
 {
     const bool counts = tenure->lease == NULL && leaving_of(tenure) == NULL;
     if (counts && !tenure->is_counted) {
-        keeper_retain(tenure->keeper);
+        keeper_retain(tenure->lock->keeper);
     } else if (!counts && tenure->is_counted) {
-        keeper_dismiss(tenure->keeper);
+        keeper_dismiss(tenure->lock->keeper);
     }
     tenure->is_counted = counts;
 }
@@ -184,13 +184,11 @@ static void settle(struct tenure *tenure, int64_t now_us)
 static void begin_end(struct tenure *tenure)
 {
     struct lock *lock = tenure->lock;
-    wheel_clear(tenure->keeper->wheel, &tenure->timer);
+    wheel_clear(tenure->lock->keeper->wheel, &tenure->timer);
     tenure->state = TENURE_ENDING;
-    if (lock->owned == tenure) {
-        lock->owned = NULL;
-    }
+    tenure->is_owned = false;
     if (lock->queue != NULL) {
-        lock_post(tenure->keeper, lock);
+        lock_post(lock);
     }
 }
 
@@ -307,7 +305,7 @@ static void arm(struct tenure *tenure)
     } else if (!tenure->is_at_risk) {
         next_us = earlier(next_us, tenure->inquiry->at_risk_us);
     }
-    wheel_set(tenure->keeper->wheel, &tenure->timer, next_us);
+    wheel_set(tenure->lock->keeper->wheel, &tenure->timer, next_us);
 }
 
 /* The key may live as long as the new ttl from now on, and no longer if that is shorter. */
@@ -353,7 +351,7 @@ static void on_held_timer(struct tenure *tenure, int64_t now_us)
     arm(tenure);
     if (becomes_at_risk && tenure->lease != NULL) {
         const struct lease_report report = {.event = LEASE_EVENT_AT_RISK};
-        tenure->keeper->metrics->leases_at_risk++;
+        tenure->lock->keeper->metrics->leases_at_risk++;
         lease_tell(tenure->lease, &report, now_us);
     }
 }
@@ -402,12 +400,12 @@ static void on_renewed(struct tenure *tenure, const struct store_result *result,
     }
     const bool was_at_risk = tenure->is_at_risk;
     tenure->is_at_risk = false;
-    tenure->keeper->metrics->renewals_confirmed++;
+    tenure->lock->keeper->metrics->renewals_confirmed++;
     confirm(tenure, result, now_us);
     inquiry_rest(tenure, now_us);
     arm(tenure);
     if (tenure->lease == NULL) {
-        lock_settle(tenure->keeper, tenure->lock, now_us);
+        lock_settle(tenure->lock, now_us);
     } else if (was_at_risk) {
         const struct lease_report report = {.event = LEASE_EVENT_RENEWED};
         lease_tell(tenure->lease, &report, now_us);
@@ -423,14 +421,14 @@ static void grant(struct tenure *tenure, struct lease *lease, int64_t since_ms, 
     struct lock *lock = tenure->lock;
     const uint64_t fence = tenure->inquiry->fence;
     if (lease->is_queued) {
-        queue_remove(tenure->keeper, lock, lease);
+        queue_remove(lock, lease);
     }
     set_lease(tenure, lease);
     tenure->inquiry->grants++;
     inquiry_rest(tenure, now_us);
     arm(tenure);
-    if (lock->queue != NULL && lock->owned == NULL) {
-        lock_post(tenure->keeper, lock); /* the next may ask */
+    if (lock->queue != NULL && lock_owned(lock) == NULL) {
+        lock_post(lock); /* the next may ask */
     }
     lease_grant(lease, fence, since_ms, now_us);
 }
@@ -446,7 +444,7 @@ static struct lease *next_taker(const struct tenure *tenure)
 
 static bool is_run_over(const struct tenure *tenure, int64_t now_us)
 {
-    const struct keeper_config *config = &tenure->keeper->config;
+    const struct keeper_config *config = &tenure->lock->keeper->config;
     const struct inquiry *inquiry = tenure->inquiry;
     if (config->handoff_run_max <= 1) {
         return inquiry->grants >
@@ -490,8 +488,8 @@ static void grant_next(struct tenure *tenure, struct lease *lease, int64_t now_u
     if (lease->grace_ms > 0 || lease->value_length > 0) {
         inquiry->written_us = now_us - WRITE_INTERVAL_US; /* others are to see it at once */
     }
-    tenure->keeper->metrics->leases_handed_on++;
-    grant(tenure, lease, tenure->keeper->ahead_ms + now_us / CLOCK_US_PER_MS, now_us);
+    tenure->lock->keeper->metrics->leases_handed_on++;
+    grant(tenure, lease, tenure->lock->keeper->ahead_ms + now_us / CLOCK_US_PER_MS, now_us);
 }
 
 void tenure_hand_on(struct tenure *tenure, int64_t now_us)
@@ -530,7 +528,7 @@ static void refuse(struct tenure *tenure, const struct store_result *result, int
     struct lease *lease = tenure->lease;
     struct lock *lock = tenure->lock;
     if (lease->is_queued) {
-        queue_remove(tenure->keeper, lock, lease);
+        queue_remove(lock, lease);
     }
     drop_lease(tenure);
     begin_end(tenure);
@@ -569,7 +567,8 @@ static void on_blocked(struct tenure *tenure, const struct store_result *result,
         ask(tenure, STORE_ACQUIRE, now_us);
     } else {
         tenure->state = TENURE_QUEUED;
-        wheel_set(tenure->keeper->wheel, &tenure->timer, ask_again_us(&result->holder, now_us));
+        wheel_set(tenure->lock->keeper->wheel, &tenure->timer,
+                  ask_again_us(&result->holder, now_us));
         queue_note_holder(tenure->lock->queue, &result->holder, now_us);
     }
 }
@@ -581,7 +580,29 @@ static void take_resumed(struct tenure *tenure, const struct store_result *resul
     tenure->mode = result->holder.mode;
     lease->mode = result->holder.mode;
     lease_take_texts(lease, &result->holder);
-    tenure->keeper->metrics->leases_resumed++;
+    tenure->lock->keeper->metrics->leases_resumed++;
+}
+
+/* What is to be handed on is the first of its lock's tenures. */
+static void own(struct tenure *tenure)
+{
+    struct tenure *before = lock_owned(tenure->lock);
+    if (before != NULL) {
+        before->is_owned = false; /* one that was resumed elsewhere: its renewal will tell */
+    }
+    tenure->is_owned = true;
+    LIST_REMOVE(tenure, link);
+    LIST_INSERT_HEAD(&tenure->lock->tenures, tenure, link);
+}
+
+static void enlist(struct tenure *tenure)
+{
+    struct tenure *owned = lock_owned(tenure->lock);
+    if (owned == NULL) {
+        LIST_INSERT_HEAD(&tenure->lock->tenures, tenure, link);
+    } else {
+        LIST_INSERT_AFTER(owned, tenure, link);
+    }
 }
 
 static void on_owned(struct tenure *tenure, const struct store_result *result, int64_t now_us)
@@ -596,10 +617,10 @@ static void on_owned(struct tenure *tenure, const struct store_result *result, i
     if (inquiry->operation.op.verb == STORE_RESUME) {
         take_resumed(tenure, result);
     } else {
-        tenure->keeper->ahead_ms = result->since_ms - now_us / CLOCK_US_PER_MS;
+        tenure->lock->keeper->ahead_ms = result->since_ms - now_us / CLOCK_US_PER_MS;
     }
     if (is_exclusive(tenure) && !lease->is_detached) {
-        tenure->lock->owned = tenure;
+        own(tenure);
     }
     if (!tenure->is_for_other) {
         grant(tenure, lease, result->since_ms, now_us);
@@ -609,7 +630,7 @@ static void on_owned(struct tenure *tenure, const struct store_result *result, i
     inquiry->grants = 1;
     drop_lease(tenure);
     arm(tenure);
-    lock_settle(tenure->keeper, tenure->lock, now_us);
+    lock_settle(tenure->lock, now_us);
 }
 
 /* The tenure here of the lease that this one has resumed; NULL when there is none. */
@@ -637,7 +658,7 @@ static bool supersede(struct tenure *tenure, int64_t now_us)
     while ((same = find_same_token(tenure)) != NULL) {
         lose(same, LEASE_LOSS_RESUMED, now_us);
     }
-    struct tenure *before = tenure->lock->owned;
+    struct tenure *before = lock_owned(tenure->lock);
     if (before != NULL && is_exclusive(tenure)) {
         lose(before, now_us < tenure_deadline_us(before) ? LEASE_LOSS_TAKEN : LEASE_LOSS_EXPIRED,
              now_us);
@@ -708,11 +729,9 @@ static void on_operation_done(struct operation *operation, const struct store_re
 struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_verb verb,
                              bool wants_queue, int64_t now_us)
 {
-    struct keeper *keeper = lease->keeper;
     struct tenure *tenure = memory_alloc(sizeof(*tenure));
-    tenure->keeper = keeper;
     tenure->lock = lock;
-    LIST_INSERT_HEAD(&lock->tenures, tenure, link);
+    enlist(tenure);
     timer_init(&tenure->timer, on_timer);
     tenure->id = lease->is_detached ? lease->token : id128_random();
     tenure->mode = STORE_ANY_MODE;
@@ -730,21 +749,18 @@ struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_
 
 void tenure_destroy(struct tenure *tenure)
 {
-    struct keeper *keeper = tenure->keeper;
+    struct keeper *keeper = tenure->lock->keeper;
     struct lock *lock = tenure->lock;
     CHECK(tenure->lease == NULL);
     CHECK(leaving_of(tenure) == NULL);
     wheel_clear(keeper->wheel, &tenure->timer);
     inquiry_close(tenure);
-    if (lock->owned == tenure) {
-        lock->owned = NULL;
-    }
     LIST_REMOVE(tenure, link);
     if (tenure->is_counted) {
         keeper_dismiss(keeper);
     }
     memory_free(tenure);
-    lock_discard_unused(keeper, lock);
+    lock_discard_unused(lock);
 }
 
 bool tenure_is_held(const struct tenure *tenure)
@@ -766,9 +782,9 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
         leaving->tenure = tenure;
         recount(tenure);
     }
-    if (tenure->lock->owned == tenure && tenure->lock->queue != NULL && inquiry->close_ms == 0 &&
+    if (tenure->is_owned && tenure->lock->queue != NULL && inquiry->close_ms == 0 &&
         !is_for_the_store) {
-        lock_post(tenure->keeper, tenure->lock);
+        lock_post(tenure->lock);
     } else {
         tenure_end(tenure, now_us);
     }
@@ -812,7 +828,7 @@ void tenure_refresh(struct tenure *tenure, int64_t now_us)
 void tenure_ask_again(struct tenure *tenure, int64_t now_us)
 {
     if (tenure->state == TENURE_QUEUED) {
-        wheel_clear(tenure->keeper->wheel, &tenure->timer);
+        wheel_clear(tenure->lock->keeper->wheel, &tenure->timer);
         ask(tenure, STORE_ACQUIRE, now_us);
     } else if (tenure->state == TENURE_ASKING) {
         tenure->is_hinted = true;

@@ -34,7 +34,6 @@ enum tenure_state { TENURE_ASKING, TENURE_QUEUED, TENURE_HELD, TENURE_RENEWING, 
 struct inquiry;
 
 struct tenure {
-    struct keeper *keeper;
     struct lock *lock;
     LIST_ENTRY(tenure) link; /* in its lock */
     struct lease *lease;     /* who it is for; NULL: nobody, or nobody yet */
@@ -43,6 +42,7 @@ struct tenure {
     int64_t confirmed_us; /* when the last confirmed command was sent */
     enum tenure_state state : 8;
     enum store_mode mode : 8; /* ANY while a resume asks */
+    bool is_owned : 1;        /* the one that its lock hands on: see lock_owned */
     bool is_at_risk : 1;
     bool is_hinted : 1;    /* a hint came while an answer was under way */
     bool is_dirty : 1;     /* the store does not know the present grant */
