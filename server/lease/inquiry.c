@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lease/inquiry.h"
 
-#include <string.h>
-
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -15,9 +13,10 @@ static void recall(struct inquiry *inquiry)
 {
     const struct tenure *tenure = inquiry->tenure;
     const struct lease *lease = tenure->lease;
-    const int64_t key_life_ms = (int64_t)lease->ttl_ms + lease->lock_delay_ms;
+    const struct terms *terms = lease_terms(lease);
+    const int64_t key_life_ms = (int64_t)lease->ttl_ms + terms->lock_delay_ms;
     inquiry->ttl_ms = lease->ttl_ms;
-    inquiry->lock_delay_ms = lease->lock_delay_ms;
+    inquiry->lock_delay_ms = terms->lock_delay_ms;
     inquiry->grants = 1;
     inquiry->held_us = (lease->since_ms - tenure->lock->keeper->ahead_ms) * CLOCK_US_PER_MS;
     inquiry->deadline_us = tenure_deadline_us(tenure);
@@ -50,7 +49,7 @@ void inquiry_close(struct tenure *tenure)
     if (inquiry != NULL) {
         CHECK(inquiry->leaving == NULL);
         wheel_clear(tenure->lock->keeper->wheel, &inquiry->operation.retry);
-        memory_free(inquiry->kept_text);
+        terms_destroy(inquiry->kept_terms);
         memory_free(inquiry);
     }
     tenure->inquiry = NULL;
@@ -87,16 +86,14 @@ bool inquiry_wants_queue(const struct tenure *tenure)
     return tenure->inquiry != NULL && tenure->inquiry->operation.op.wants_queue;
 }
 
-void inquiry_keep_text(struct tenure *tenure, struct lease *lease)
+void inquiry_keep_texts(struct tenure *tenure, struct lease *lease)
 {
     struct inquiry *inquiry = tenure->inquiry;
-    const size_t size = (size_t)lease->label_length + lease->value_length;
-    if (lease->text == NULL || inquiry == NULL || !operation_is_running(&inquiry->operation) ||
-        inquiry->operation.op.label != lease->text) {
+    if (lease->terms == NULL || inquiry == NULL || !operation_is_running(&inquiry->operation) ||
+        inquiry->operation.op.label != lease->terms->texts) {
         return;
     }
-    CHECK(inquiry->kept_text == NULL);
-    inquiry->kept_text = lease->text;
-    lease->text = memory_alloc(size);
-    memcpy(lease->text, inquiry->kept_text, size);
+    CHECK(inquiry->kept_terms == NULL);
+    inquiry->kept_terms = lease->terms;
+    lease->terms = terms_move(lease->terms);
 }

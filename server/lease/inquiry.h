@@ -16,20 +16,21 @@
 
 struct lease;
 struct tenure;
+struct terms;
 
 struct inquiry {
     struct tenure *tenure;
     struct operation operation;
-    char *kept_text;        /* of a lease that is gone, for the operation under way */
-    struct lease *leaving;  /* who gave the tenure back and waits to hear that it is */
-    uint32_t ttl_ms;        /* as last sent, with: */
-    uint32_t lock_delay_ms; /* the key outlives the ttl by this much */
-    uint32_t close_ms;      /* ENDING: the lock delay that begins */
-    uint32_t grants;        /* in the run of grants here */
-    uint32_t waiting;       /* other servers in the queue, as last heard */
-    int64_t held_us;        /* when that run began */
-    int64_t written_us;     /* when the last grant was written through */
-    int64_t at_risk_us;     /* RENEWING: when it is at risk */
+    struct terms *kept_terms; /* of a lease that is gone, for the operation under way */
+    struct lease *leaving;    /* who gave the tenure back and waits to hear that it is */
+    uint32_t ttl_ms;          /* as last sent, with: */
+    uint32_t lock_delay_ms;   /* the key outlives the ttl by this much */
+    uint32_t close_ms;        /* ENDING: the lock delay that begins */
+    uint32_t grants;          /* in the run of grants here */
+    uint32_t waiting;         /* other servers in the queue, as last heard */
+    int64_t held_us;          /* when that run began */
+    int64_t written_us;       /* when the last grant was written through */
+    int64_t at_risk_us;       /* RENEWING: when it is at risk */
     int64_t deadline_us;
     uint64_t fence;     /* of the last grant */
     uint64_t fence_end; /* fences up to here are reserved for us */
@@ -55,6 +56,6 @@ bool inquiry_wants_queue(const struct tenure *tenure);
 
 /* The operation under way may still point at the texts of the lease, which is about to go: they
  * change places with a copy. */
-void inquiry_keep_text(struct tenure *tenure, struct lease *lease);
+void inquiry_keep_texts(struct tenure *tenure, struct lease *lease);
 
 #endif

@@ -236,7 +236,7 @@ void keeper_visit(const struct keeper *keeper, keeper_visit_fn *visit, void *use
             }
         }
         if (lock->queue != NULL) {
-            TAILQ_FOREACH (lease, &lock->queue->waiters, waiting) {
+            TAILQ_FOREACH (lease, &lock->queue->waiters, place->link) {
                 visit(user, lease);
             }
         }

@@ -14,6 +14,7 @@
 #include "lease/lock_table.h"
 #include "lease/store.h"
 #include "lease/tenure.h"
+#include "lease/terms.h"
 #include "lease/watch.h"
 
 #include <stdbool.h>
@@ -46,36 +47,21 @@ struct keeper {
 struct lease {
     struct lock *lock;
     struct tenure *tenure;       /* under which it is held or asked for; NULL while it only waits */
-    TAILQ_ENTRY(lease) waiting;  /* in its lock's queue */
-    LIST_ENTRY(lease) wait;      /* in its party's waits, while it is in that queue */
     struct lease_holder *holder; /* NULL once nobody listens */
     struct lease_party *party;
-    enum lease_state state : 8;
-    enum store_mode mode : 8;
-    bool is_queued;   /* in its lock's queue */
-    bool was_refused; /* a SHARED one that asked out of turn and was told to wait */
-    bool is_detached;
-    bool is_resume; /* asked for by its token */
-    bool may_be_retried;
-    bool is_unused;  /* granted, but nobody has worked under it: no lock delay */
-    bool is_overdue; /* the deadline had passed when lease_release was called */
-    uint16_t label_length;
-    uint16_t value_length;
-    uint32_t ttl_ms;
-    uint32_t limit;
-    uint32_t grace_ms;
-    uint32_t lock_delay_ms;
-    uint32_t max_hold_ms;
-    uint32_t told_position; /* 0: not told that it waits */
+    struct place *place; /* its place in its lock's queue; NULL: it is not in there */
+    struct terms *terms; /* NULL: none; see lease_terms */
     struct id128 token;
     uint64_t fence; /* 0 until granted */
     int64_t since_ms;
-    int64_t deadline_us;   /* nobody waits for the answer after this */
-    int64_t wait_until_us; /* 0: does not wait */
-    int64_t hold_until_us; /* max_hold_ms after the grant; CLOCK_NEVER without */
-    int64_t grace_until_us;
-    struct timer timer; /* WAITING: wait_until_us; HELD: hold_until_us; ORPHANED: the grace too */
-    char *text;         /* the label, then the value; NULL when both are empty */
+    uint32_t ttl_ms;
+    enum lease_state state : 8;
+    enum store_mode mode : 8;
+    bool is_detached : 1;
+    bool is_resume : 1; /* asked for by its token */
+    bool may_be_retried : 1;
+    bool is_unused : 1;  /* granted, but nobody has worked under it: no lock delay */
+    bool is_overdue : 1; /* the deadline had passed when lease_release was called */
 };
 
 /* Counts one more lease, errand or watch; false, and counted as refused, when the limit is reached.
@@ -91,6 +77,9 @@ void keeper_dismiss(struct keeper *keeper);
 /* A lease on its lock, WAITING, with its question under way. The keeper has admitted it. */
 struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
                            struct lease_holder *holder, enum store_verb verb, int64_t now_us);
+
+/* What it asks for beyond a lock and a ttl; never NULL. */
+const struct terms *lease_terms(const struct lease *lease);
 
 /* Whether it asks along with other readers before it in the queue. */
 bool lease_is_reader(const struct lease *lease);

@@ -60,9 +60,15 @@ static void note(const struct lease *lease, enum move move)
               LOG_INTEGER("fence", lease->fence));
 }
 
+const struct terms *lease_terms(const struct lease *lease)
+{
+    static const struct terms none;
+    return lease->terms == NULL ? &none : lease->terms;
+}
+
 bool lease_is_reader(const struct lease *lease)
 {
-    return lease->mode == STORE_SHARED && lease->limit == 0 && !lease->is_detached;
+    return lease->mode == STORE_SHARED && lease_terms(lease)->limit == 0 && !lease->is_detached;
 }
 
 static bool is_held(const struct lease *lease)
@@ -77,12 +83,21 @@ void lease_tell(struct lease *lease, const struct lease_report *report, int64_t 
     }
 }
 
+static void drop_bound(struct lease *lease)
+{
+    if (lease->terms != NULL && lease->terms->bound != NULL) {
+        wheel_clear(lease->lock->keeper->wheel, &lease->terms->bound->timer);
+        memory_free(lease->terms->bound);
+        lease->terms->bound = NULL;
+    }
+}
+
 /* The last that the holder hears. */
 static void end(struct lease *lease, const struct lease_report *report, int64_t now_us)
 {
     struct lease_holder *holder = lease->holder;
     lease->holder = NULL;
-    wheel_clear(lease->lock->keeper->wheel, &lease->timer);
+    drop_bound(lease);
     if (holder != NULL) {
         holder->on_event(holder, lease, report, now_us);
     }
@@ -110,38 +125,62 @@ void lease_tell_released(struct lease *lease, int64_t now_us)
     end(lease, &report, now_us);
 }
 
-/* Sets the timer of a lease that is held. */
-static void arm(struct lease *lease)
+static int64_t hold_until_us(const struct lease *lease)
 {
-    int64_t next_us = lease->hold_until_us;
-    if (lease->state == LEASE_ORPHANED && lease->grace_until_us < next_us) {
-        next_us = lease->grace_until_us;
-    }
-    wheel_set(lease->lock->keeper->wheel, &lease->timer, next_us);
+    const struct bound *bound = lease_terms(lease)->bound;
+    return bound == NULL ? CLOCK_NEVER : bound->hold_until_us;
 }
 
-static void set_hold_bound(struct lease *lease, int64_t now_us)
+static void on_hold_over(struct timer *timer, int64_t now_us);
+
+/* The bound of a lease with terms, made if there is none. */
+static struct bound *open_bound(struct lease *lease)
 {
-    lease->hold_until_us = CLOCK_NEVER;
-    if (lease->max_hold_ms > 0) {
-        lease->hold_until_us = now_us + lease->max_hold_ms * CLOCK_US_PER_MS;
+    struct bound *bound = lease->terms->bound;
+    if (bound == NULL) {
+        bound = memory_alloc(sizeof(*bound));
+        *bound = (struct bound){lease, CLOCK_NEVER, CLOCK_NEVER, {.on_due = NULL}};
+        timer_init(&bound->timer, on_hold_over);
+        lease->terms->bound = bound;
+    }
+    return bound;
+}
+
+static void arm(struct bound *bound)
+{
+    const int64_t next_us =
+        bound->hold_until_us < bound->grace_until_us ? bound->hold_until_us : bound->grace_until_us;
+    wheel_set(bound->lease->lock->keeper->wheel, &bound->timer, next_us);
+}
+
+/* Its time begins. */
+static void bound_hold(struct lease *lease, int64_t now_us)
+{
+    const uint32_t max_hold_ms = lease_terms(lease)->max_hold_ms;
+    if (max_hold_ms > 0) {
+        open_bound(lease)->hold_until_us = now_us + max_hold_ms * CLOCK_US_PER_MS;
+        arm(lease->terms->bound);
     }
 }
 
 void lease_bound_hold(struct lease *lease, uint32_t max_hold_ms, int64_t now_us)
 {
     CHECK(lease->state == LEASE_HELD);
-    lease->max_hold_ms = max_hold_ms;
-    set_hold_bound(lease, now_us);
-    arm(lease);
+    if (max_hold_ms > 0) {
+        if (lease->terms == NULL) {
+            lease->terms = memory_alloc(sizeof(*lease->terms));
+        }
+        lease->terms->max_hold_ms = max_hold_ms;
+        bound_hold(lease, now_us);
+    }
 }
 
 /* Kept for a while for its owner to come back. */
 static void orphan(struct lease *lease, int64_t now_us)
 {
     lease->state = LEASE_ORPHANED;
-    lease->grace_until_us = now_us + lease->grace_ms * CLOCK_US_PER_MS;
-    arm(lease);
+    open_bound(lease)->grace_until_us = now_us + lease->terms->grace_ms * CLOCK_US_PER_MS;
+    arm(lease->terms->bound);
     note(lease, MOVE_ORPHAN);
 }
 
@@ -162,8 +201,7 @@ void lease_grant(struct lease *lease, uint64_t fence, int64_t since_ms, int64_t 
     lease->state = LEASE_HELD;
     lease->fence = fence;
     lease->since_ms = since_ms;
-    set_hold_bound(lease, now_us);
-    arm(lease);
+    bound_hold(lease, now_us);
     note(lease, MOVE_GRANT);
     if (lease->is_detached) {
         end_granted_detached(lease, now_us);
@@ -177,8 +215,7 @@ void lease_grant(struct lease *lease, uint64_t fence, int64_t since_ms, int64_t 
 /* Takes a lease that waits out of everything. */
 static void cancel(struct lease *lease, int64_t now_us)
 {
-    wheel_clear(lease->lock->keeper->wheel, &lease->timer);
-    if (lease->is_queued) {
+    if (lease->place != NULL) {
         queue_remove(lease->lock, lease);
     }
     if (lease->tenure != NULL) {
@@ -205,8 +242,9 @@ static bool find_holder(const struct lock *lock, struct store_holder *holder, in
     return true;
 }
 
-static void on_wait_over(struct lease *lease, int64_t now_us)
+static void on_wait_over(struct timer *timer, int64_t now_us)
 {
+    struct lease *lease = CONTAINER_OF(timer, struct place, timer)->lease;
     struct store_result result = {.code = STORE_BUSY};
     char label[LEASE_LABEL_MAX];
     if (!find_holder(lease->lock, &result.holder, now_us)) {
@@ -221,25 +259,17 @@ static void on_wait_over(struct lease *lease, int64_t now_us)
 }
 
 /* Whoever held it may still be at work, so this is no release. */
-static void on_hold_over(struct lease *lease, int64_t now_us)
+static void on_hold_over(struct timer *timer, int64_t now_us)
 {
-    wheel_clear(lease->lock->keeper->wheel, &lease->timer);
+    struct lease *lease = CONTAINER_OF(timer, struct bound, timer)->lease;
+    const bool is_over = now_us >= hold_until_us(lease);
+    drop_bound(lease);
     tenure_give_back(lease->tenure, NULL, true, now_us);
-    if (now_us >= lease->hold_until_us) {
+    if (is_over) {
         lease_lose(lease, LEASE_LOSS_MAX_HOLD, now_us);
     } else {
         note(lease, MOVE_REVOKE);
         lease_destroy(lease);
-    }
-}
-
-static void on_timer(struct timer *timer, int64_t now_us)
-{
-    struct lease *lease = CONTAINER_OF(timer, struct lease, timer);
-    if (lease->state == LEASE_WAITING) {
-        on_wait_over(lease, now_us);
-    } else {
-        on_hold_over(lease, now_us);
     }
 }
 
@@ -282,7 +312,8 @@ int64_t lease_deadline_us(const struct lease *lease)
 {
     CHECK(lease->tenure != NULL);
     const int64_t deadline_us = tenure_deadline_us(lease->tenure);
-    return deadline_us < lease->hold_until_us ? deadline_us : lease->hold_until_us;
+    const int64_t over_us = hold_until_us(lease);
+    return deadline_us < over_us ? deadline_us : over_us;
 }
 
 bool lease_is_valid(const struct lease *lease, int64_t now_us)
@@ -293,7 +324,7 @@ bool lease_is_valid(const struct lease *lease, int64_t now_us)
 static void leave_party(struct lease *lease)
 {
     if (lease->party != NULL) {
-        CHECK(!lease->is_queued);
+        CHECK(lease->place == NULL);
         lease->party->leases--;
         lease->party = NULL;
     }
@@ -304,8 +335,8 @@ void lease_release(struct lease *lease, int64_t now_us)
     CHECK(lease->holder != NULL);
     CHECK(lease->state == LEASE_HELD);
     note(lease, MOVE_RELEASE);
-    wheel_clear(lease->lock->keeper->wheel, &lease->timer);
     lease->is_overdue = now_us >= lease_deadline_us(lease);
+    drop_bound(lease);
     lease->state = LEASE_RELEASING;
     leave_party(lease); /* the release may outlive it */
     tenure_give_back(lease->tenure, lease, false, now_us);
@@ -322,7 +353,7 @@ void lease_revoke(struct lease *lease, int64_t now_us)
     case LEASE_HELD:
     case LEASE_ORPHANED:
         note(lease, MOVE_REVOKE);
-        wheel_clear(lease->lock->keeper->wheel, &lease->timer);
+        drop_bound(lease);
         tenure_give_back(lease->tenure, NULL, true, now_us);
         break;
     case LEASE_RELEASING:
@@ -343,7 +374,7 @@ static void join_party(struct lease *lease, struct lease_party *party)
 void lease_abandon(struct lease *lease, int64_t now_us)
 {
     const bool is_coming_back = lease->state == LEASE_WAITING && lease->is_resume;
-    if ((lease->state != LEASE_HELD && !is_coming_back) || lease->grace_ms == 0) {
+    if ((lease->state != LEASE_HELD && !is_coming_back) || lease_terms(lease)->grace_ms == 0) {
         lease_revoke(lease, now_us);
         return;
     }
@@ -362,14 +393,14 @@ const char *lease_key(const struct lease *lease, size_t *length)
 
 const char *lease_label(const struct lease *lease, size_t *length)
 {
-    *length = lease->label_length;
-    return lease->text;
+    *length = lease_terms(lease)->label_length;
+    return lease_terms(lease)->texts;
 }
 
 const char *lease_value(const struct lease *lease, size_t *length)
 {
-    *length = lease->value_length;
-    return lease->text == NULL ? NULL : lease->text + lease->label_length;
+    *length = lease_terms(lease)->value_length;
+    return lease_terms(lease)->texts + lease_terms(lease)->label_length;
 }
 
 enum lease_state lease_state(const struct lease *lease)
@@ -384,7 +415,7 @@ enum store_mode lease_mode(const struct lease *lease)
 
 uint32_t lease_limit(const struct lease *lease)
 {
-    return lease->limit;
+    return lease_terms(lease)->limit;
 }
 
 int64_t lease_ttl_ms(const struct lease *lease)
@@ -417,40 +448,35 @@ struct lease_party *lease_party(const struct lease *lease)
     return lease->party;
 }
 
-static void set_texts(struct lease *lease, const char *label, size_t label_length,
-                      const char *value, size_t value_length)
-{
-    CHECK(lease->text == NULL);
-    lease->label_length = (uint16_t)label_length;
-    lease->value_length = (uint16_t)value_length;
-    if (label_length + value_length == 0) {
-        return;
-    }
-    lease->text = memory_alloc(label_length + value_length);
-    if (label_length > 0) {
-        memcpy(lease->text, label, label_length);
-    }
-    if (value_length > 0) {
-        memcpy(lease->text + label_length, value, value_length);
-    }
-}
-
 void lease_take_texts(struct lease *lease, const struct store_holder *holder)
 {
-    set_texts(lease, holder->label, holder->label_length, holder->value, holder->value_length);
+    lease->terms = terms_with_texts(lease->terms, holder);
 }
 
 /* Sends the question on its way, or into the queue. */
-static void start(struct lease *lease, enum store_verb verb, int64_t now_us)
+static void start(struct lease *lease, const struct lease_ask *ask, enum store_verb verb,
+                  int64_t now_us)
 {
     struct lock *lock = lease->lock;
-    if (verb == STORE_ACQUIRE && lease->wait_until_us != 0) {
+    if (verb == STORE_ACQUIRE && ask->wait_until_us != 0) {
         queue_push(lock, lease);
-        wheel_set(lease->lock->keeper->wheel, &lease->timer, lease->wait_until_us);
+        lease->place->deadline_us = ask->deadline_us;
+        timer_init(&lease->place->timer, on_wait_over);
+        wheel_set(lock->keeper->wheel, &lease->place->timer, ask->wait_until_us);
         lock_ask(lock, now_us);
     } else {
-        tenure_create(lock, lease, verb, false, now_us);
+        tenure_create(lock, lease, verb, ask->deadline_us, now_us);
     }
+}
+
+static struct terms *create_terms(const struct lease_ask *ask, enum store_verb verb)
+{
+    struct lease_ask own = *ask;
+    if (verb == STORE_RESUME) {
+        own.label_length = 0; /* its texts come from the store */
+        own.value_length = 0;
+    }
+    return terms_create(&own);
 }
 
 struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
@@ -462,24 +488,14 @@ struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
     lease->holder = holder;
     lease->state = LEASE_WAITING;
     lease->mode = ask->mode;
-    lease->limit = ask->limit;
     lease->is_detached = ask->is_detached;
     lease->is_resume = verb == STORE_RESUME;
     lease->may_be_retried = ask->may_be_retried;
-    lease->grace_ms = ask->grace_ms;
-    lease->lock_delay_ms = ask->lock_delay_ms;
-    lease->max_hold_ms = ask->max_hold_ms;
+    lease->terms = create_terms(ask, verb);
     lease->ttl_ms = (uint32_t)ask->ttl_ms;
-    lease->deadline_us = ask->deadline_us;
-    lease->wait_until_us = ask->wait_until_us;
-    lease->hold_until_us = CLOCK_NEVER;
     lease->token = ask->token != NULL ? *ask->token : id128_random();
-    timer_init(&lease->timer, on_timer);
-    if (verb == STORE_ACQUIRE) {
-        set_texts(lease, ask->label, ask->label_length, ask->value, ask->value_length);
-    }
     join_party(lease, ask->party);
-    start(lease, verb, now_us);
+    start(lease, ask, verb, now_us);
     return lease;
 }
 
@@ -488,10 +504,10 @@ void lease_destroy(struct lease *lease)
     struct keeper *keeper = lease->lock->keeper;
     struct lock *lock = lease->lock;
     CHECK(lease->tenure == NULL);
-    CHECK(!lease->is_queued);
-    wheel_clear(keeper->wheel, &lease->timer);
+    CHECK(lease->place == NULL);
+    drop_bound(lease);
     leave_party(lease);
-    memory_free(lease->text);
+    terms_destroy(lease->terms);
     memory_free(lease);
     keeper_dismiss(keeper);
     CHECK(lock->leases > 0);

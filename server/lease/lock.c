@@ -65,12 +65,12 @@ void lock_post(struct lock *lock)
 static void ask_for_followers(struct lock *lock, struct lease *first, bool again, int64_t now_us)
 {
     size_t left = FOLLOWERS_MAX;
-    struct lease *lease = TAILQ_NEXT(first, waiting);
+    struct lease *lease = TAILQ_NEXT(first, place->link);
     for (; lease != NULL && lease_is_reader(lease) && left > 0;
-         lease = TAILQ_NEXT(lease, waiting)) {
+         lease = TAILQ_NEXT(lease, place->link)) {
         left--;
-        if (lease->tenure == NULL && (again || !lease->was_refused)) {
-            tenure_create(lock, lease, STORE_ACQUIRE, false, now_us);
+        if (lease->tenure == NULL && (again || !lease->place->was_refused)) {
+            tenure_create(lock, lease, STORE_ACQUIRE, lease->place->deadline_us, now_us);
         }
     }
 }
@@ -83,7 +83,7 @@ void lock_ask(struct lock *lock, int64_t now_us)
     }
     const bool is_new = first->tenure == NULL;
     if (is_new) {
-        tenure_create(lock, first, STORE_ACQUIRE, true, now_us);
+        tenure_create_queued(lock, first, now_us);
     }
     if (lease_is_reader(first) && first->tenure->state == TENURE_ASKING) {
         ask_for_followers(lock, first, is_new, now_us);

@@ -18,7 +18,7 @@ static void tell_position(struct lease *lease, size_t position, const struct sto
 {
     const struct lease_report report = {
         .event = LEASE_EVENT_QUEUED, .position = position, .result = result};
-    lease->told_position = (uint32_t)position;
+    lease->place->told_position = (uint32_t)position;
     lease_tell(lease, &report, now_us);
 }
 
@@ -33,9 +33,9 @@ static size_t aim_cursor(struct queue *queue, bool tells_all)
         queue->cursor = TAILQ_FIRST(&queue->waiters);
         return 1;
     }
-    TAILQ_FOREACH_REVERSE(lease, &queue->waiters, waiter_list, waiting)
+    TAILQ_FOREACH_REVERSE(lease, &queue->waiters, waiter_list, place->link)
     {
-        if (lease->told_position != 0) {
+        if (lease->place->told_position != 0) {
             break;
         }
         queue->cursor = lease;
@@ -50,8 +50,8 @@ static void tell_from_cursor(struct queue *queue, size_t position,
 {
     struct lease *lease = NULL;
     while ((lease = queue->cursor) != NULL) {
-        queue->cursor = TAILQ_NEXT(lease, waiting);
-        if (lease->told_position != position) {
+        queue->cursor = TAILQ_NEXT(lease, place->link);
+        if (lease->place->told_position != position) {
             tell_position(lease, position, result, now_us);
         }
         position++;
@@ -96,13 +96,14 @@ static struct queue *create(struct lock *lock)
 void queue_push(struct lock *lock, struct lease *lease)
 {
     struct queue *queue = lock->queue != NULL ? lock->queue : create(lock);
-    CHECK(!lease->is_queued);
-    lease->is_queued = true;
-    TAILQ_INSERT_TAIL(&queue->waiters, lease, waiting);
+    CHECK(lease->place == NULL);
+    lease->place = memory_alloc(sizeof(*lease->place));
+    lease->place->lease = lease;
+    TAILQ_INSERT_TAIL(&queue->waiters, lease, place->link);
     queue->count++;
     lock->keeper->metrics->leases_waiting_now++;
     if (lease->party != NULL) {
-        LIST_INSERT_HEAD(&lease->party->waits, lease, wait);
+        LIST_INSERT_HEAD(&lease->party->waits, lease, place->of_party);
     }
     wheel_set(lock->keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
 }
@@ -110,17 +111,19 @@ void queue_push(struct lock *lock, struct lease *lease)
 void queue_remove(struct lock *lock, struct lease *lease)
 {
     struct queue *queue = lock->queue;
-    CHECK(lease->is_queued);
-    lease->is_queued = false;
+    CHECK(lease->place != NULL);
     if (queue->cursor == lease) {
-        queue->cursor = TAILQ_NEXT(lease, waiting);
+        queue->cursor = TAILQ_NEXT(lease, place->link);
     }
-    TAILQ_REMOVE(&queue->waiters, lease, waiting);
+    TAILQ_REMOVE(&queue->waiters, lease, place->link);
     queue->count--;
     lock->keeper->metrics->leases_waiting_now--;
     if (lease->party != NULL) {
-        LIST_REMOVE(lease, wait);
+        LIST_REMOVE(lease, place->of_party);
     }
+    wheel_clear(lock->keeper->wheel, &lease->place->timer);
+    memory_free(lease->place);
+    lease->place = NULL;
     if (queue->count == 0) {
         if (!queue->is_telling) {
             queue_destroy(queue);

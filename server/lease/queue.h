@@ -19,6 +19,17 @@ struct lock;
 
 TAILQ_HEAD(waiter_list, lease);
 
+/* A lease's place in a queue, while it is in there. */
+struct place {
+    struct lease *lease;
+    TAILQ_ENTRY(lease) link;    /* in the queue */
+    LIST_ENTRY(lease) of_party; /* in its party's waits */
+    int64_t deadline_us;        /* as in lease_ask */
+    struct timer timer;         /* at wait_until_us; the lease's own */
+    uint32_t told_position;     /* 0: not told that it waits */
+    bool was_refused;           /* a SHARED one that asked out of turn and was told to wait */
+};
+
 struct queue {
     struct lock *lock;
     struct waiter_list waiters;
@@ -33,10 +44,10 @@ struct queue {
     bool is_telling;
 };
 
-/* Appends a lease to the lock's queue, making that. */
+/* Appends a lease to the lock's queue, making that, and gives it a place. */
 void queue_push(struct lock *lock, struct lease *lease);
 
-/* Takes a lease out, and frees the queue if it was the last. */
+/* Takes a lease out, which has no place from now on, and frees the queue if it was the last. */
 void queue_remove(struct lock *lock, struct lease *lease);
 
 /* How many wait; NULL has none. */

@@ -63,7 +63,7 @@ static int64_t renewal_us(const struct tenure *tenure)
 /* The lock delay that begins when the lease is lost. */
 static uint32_t close_ms_of(const struct lease *lease)
 {
-    return lease->is_unused ? 0 : lease->lock_delay_ms;
+    return lease->is_unused ? 0 : lease_terms(lease)->lock_delay_ms;
 }
 
 /* A tenure counts among the keeper's leases when nothing else does in its place. */
@@ -89,7 +89,7 @@ static void set_lease(struct tenure *tenure, struct lease *lease)
  * could not know that it is gone. A resumed lease keeps the token that the store has. */
 static bool is_resumable(const struct lease *lease)
 {
-    return lease->grace_ms > 0 || lease->is_resume || lease->is_detached ||
+    return lease_terms(lease)->grace_ms > 0 || lease->is_resume || lease->is_detached ||
            lease->mode == STORE_SHARED;
 }
 
@@ -101,7 +101,7 @@ static struct id128 shown_token(const struct tenure *tenure, const struct lease 
 static void drop_lease(struct tenure *tenure)
 {
     struct lease *lease = tenure->lease;
-    inquiry_keep_text(tenure, lease);
+    inquiry_keep_texts(tenure, lease);
     if (tenure->inquiry == NULL) {
         struct store_op *op = inquiry_open(tenure, on_operation_done);
         op->token = shown_token(tenure, lease);
@@ -127,11 +127,12 @@ static struct store_op *fill(struct tenure *tenure, enum store_verb verb)
         op->token = shown_token(tenure, lease);
         op->since_ms = lease->since_ms;
         tenure->inquiry->ttl_ms = lease->ttl_ms;
-        tenure->inquiry->lock_delay_ms = lease->lock_delay_ms;
-        op->label = lease->text;
-        op->label_length = lease->label_length;
-        op->value = lease->text == NULL ? NULL : lease->text + lease->label_length;
-        op->value_length = lease->value_length;
+        tenure->inquiry->lock_delay_ms = lease_terms(lease)->lock_delay_ms;
+        const struct terms *terms = lease_terms(lease);
+        op->label = terms->texts;
+        op->label_length = terms->label_length;
+        op->value = terms->texts + terms->label_length;
+        op->value_length = terms->value_length;
     } else if (verb == STORE_RENEW) {
         op->token = (struct id128){0}; /* nobody may resume what is between two leases */
     }
@@ -420,7 +421,7 @@ static void grant(struct tenure *tenure, struct lease *lease, int64_t since_ms, 
 {
     struct lock *lock = tenure->lock;
     const uint64_t fence = tenure->inquiry->fence;
-    if (lease->is_queued) {
+    if (lease->place != NULL) {
         queue_remove(lock, lease);
     }
     set_lease(tenure, lease);
@@ -485,7 +486,7 @@ static void grant_next(struct tenure *tenure, struct lease *lease, int64_t now_u
     tenure->is_synced = false;
     tenure->is_at_risk = false; /* the next one has yet to hear of it */
     inquiry->deadline_us = earlier(inquiry->deadline_us, now_us + lease_validity_us(lease->ttl_ms));
-    if (lease->grace_ms > 0 || lease->value_length > 0) {
+    if (lease_terms(lease)->grace_ms > 0 || lease_terms(lease)->value_length > 0) {
         inquiry->written_us = now_us - WRITE_INTERVAL_US; /* others are to see it at once */
     }
     tenure->lock->keeper->metrics->leases_handed_on++;
@@ -527,7 +528,7 @@ static void refuse(struct tenure *tenure, const struct store_result *result, int
 {
     struct lease *lease = tenure->lease;
     struct lock *lock = tenure->lock;
-    if (lease->is_queued) {
+    if (lease->place != NULL) {
         queue_remove(lock, lease);
     }
     drop_lease(tenure);
@@ -539,7 +540,7 @@ static void refuse(struct tenure *tenure, const struct store_result *result, int
 /* A reader that asked out of turn waits on like all the others. */
 static void withdraw_follower(struct tenure *tenure, int64_t now_us)
 {
-    tenure->lease->was_refused = true;
+    tenure->lease->place->was_refused = true;
     drop_lease(tenure);
     begin_end(tenure);
     settle(tenure, now_us);
@@ -559,7 +560,7 @@ static int64_t ask_again_us(const struct store_holder *holder, int64_t now_us)
 
 static void on_blocked(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
-    if (!tenure->lease->is_queued) {
+    if (tenure->lease->place == NULL) {
         refuse(tenure, result, now_us);
     } else if (!inquiry_wants_queue(tenure)) {
         withdraw_follower(tenure, now_us);
@@ -674,7 +675,7 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
             if (supersede(tenure, now_us)) {
                 on_owned(tenure, result, now_us);
             }
-        } else if (tenure->lease->is_queued) {
+        } else if (tenure->lease->place != NULL) {
             ask(tenure, STORE_ACQUIRE, now_us);
         } else {
             refuse(tenure, &late, now_us);
@@ -685,7 +686,7 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
         on_blocked(tenure, result, now_us);
         break;
     case STORE_UNAVAILABLE:
-        if (!tenure->lease->is_queued) {
+        if (tenure->lease->place == NULL) {
             refuse(tenure, result, now_us);
         } else if (inquiry_wants_queue(tenure)) {
             ask(tenure, STORE_ACQUIRE, now_us); /* nothing that was sent is in force any more */
@@ -708,8 +709,8 @@ static void on_operation_done(struct operation *operation, const struct store_re
 {
     struct inquiry *inquiry = CONTAINER_OF(operation, struct inquiry, operation);
     struct tenure *tenure = inquiry->tenure;
-    memory_free(inquiry->kept_text);
-    inquiry->kept_text = NULL;
+    terms_destroy(inquiry->kept_terms);
+    inquiry->kept_terms = NULL;
     switch (tenure->state) {
     case TENURE_ASKING:
         on_asked(tenure, result, now_us);
@@ -726,8 +727,8 @@ static void on_operation_done(struct operation *operation, const struct store_re
     }
 }
 
-struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_verb verb,
-                             bool wants_queue, int64_t now_us)
+static struct tenure *create(struct lock *lock, struct lease *lease, enum store_verb verb,
+                             bool wants_queue, int64_t deadline_us, int64_t now_us)
 {
     struct tenure *tenure = memory_alloc(sizeof(*tenure));
     tenure->lock = lock;
@@ -739,12 +740,23 @@ struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_
         tenure->mode = lease->mode;
     }
     struct store_op *op = inquiry_open(tenure, on_operation_done);
-    op->limit = lease->limit;
+    op->limit = lease_terms(lease)->limit;
     op->wants_queue = wants_queue;
-    tenure->inquiry->operation.deadline_us = wants_queue ? CLOCK_NEVER : lease->deadline_us;
+    tenure->inquiry->operation.deadline_us = deadline_us;
     set_lease(tenure, lease);
     ask(tenure, verb, now_us);
     return tenure;
+}
+
+struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_verb verb,
+                             int64_t deadline_us, int64_t now_us)
+{
+    return create(lock, lease, verb, false, deadline_us, now_us);
+}
+
+struct tenure *tenure_create_queued(struct lock *lock, struct lease *lease, int64_t now_us)
+{
+    return create(lock, lease, STORE_ACQUIRE, true, CLOCK_NEVER, now_us);
 }
 
 void tenure_destroy(struct tenure *tenure)

@@ -54,9 +54,13 @@ struct tenure {
                            deadline */
 };
 
-/* Asks for `lock` on behalf of `lease`, whose tenure it becomes. */
+/* Asks for `lock` on behalf of `lease`, whose tenure it becomes; nobody waits for the answer after
+ * `deadline_us`. */
 struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_verb verb,
-                             bool wants_queue, int64_t now_us);
+                             int64_t deadline_us, int64_t now_us);
+
+/* Likewise by an ACQUIRE that queues up, for as long as it takes. */
+struct tenure *tenure_create_queued(struct lock *lock, struct lease *lease, int64_t now_us);
 
 /* Frees it without a word to the store. */
 void tenure_destroy(struct tenure *tenure);
