@@ -10,6 +10,7 @@
 
 /* What only a group of several locks needs. */
 struct plan {
+    struct keeper *keeper;
     struct lease_ask ask;                    /* its texts are below */
     struct group_name names[GROUP_SIZE_MAX]; /* sorted; likewise */
     struct lease *leases[GROUP_SIZE_MAX];    /* NULL: not asked for yet, or not ours any more */
@@ -22,54 +23,45 @@ struct plan {
     char texts[];
 };
 
-struct group {
-    struct lease_holder holder; /* of every lease in it */
-    struct keeper *keeper;
-    struct group_holder *owner;
-    struct lease *lease; /* the only one; NULL where there is a plan for several */
-    struct plan *plan;   /* NULL: none is needed */
-    const struct lease *concerned;
-    bool is_granted;
-    bool is_at_risk; /* granted, and the owner knows that one of its leases is */
-};
-
 static size_t count_of(const struct group *group)
 {
-    return group->plan == NULL ? 1 : group->plan->count;
+    return group->is_several ? group->plan->count : 1;
 }
 
 static struct lease *lease_at(const struct group *group, size_t index)
 {
-    return group->plan == NULL ? group->lease : group->plan->leases[index];
+    return group->is_several ? group->plan->leases[index] : group->lease;
 }
 
-static void destroy(struct group *group)
+/* What belongs to the group but not to its owner. */
+static void discard(struct group *group)
 {
-    memory_free(group->plan);
-    memory_free(group);
+    if (group->is_several) {
+        memory_free(group->plan);
+    }
 }
 
 static void tell(struct group *group, const struct lease_report *report, int64_t now_us)
 {
-    group->owner->on_event(group->owner, group, report, now_us);
+    group->on_event(group, report, now_us);
 }
 
-/* The last that the owner hears. */
+/* The last that the owner hears; it may free the group. */
 static void end(struct group *group, const struct lease_report *report, int64_t now_us)
 {
-    struct group_holder *owner = group->owner;
-    group->owner = NULL;
-    owner->on_event(owner, group, report, now_us);
-    destroy(group);
+    struct plan *plan = group->is_several ? group->plan : NULL;
+    group->on_event(group, report, now_us);
+    memory_free(plan);
 }
 
 /* Forgets a lease that is gone. */
 static void forget(struct group *group, const struct lease *lease)
 {
-    if (group->lease == lease) {
-        group->lease = NULL;
+    if (!group->is_several) {
+        group->lease = group->lease == lease ? NULL : group->lease;
+        return;
     }
-    for (size_t i = 0; group->plan != NULL && i < group->plan->count; i++) {
+    for (size_t i = 0; i < group->plan->count; i++) {
         if (group->plan->leases[i] == lease) {
             group->plan->leases[i] = NULL;
         }
@@ -92,11 +84,12 @@ static void give_up(struct group *group, int64_t now_us)
     }
 }
 
-static void refuse(struct group *group, const struct store_result *result,
-                   const struct keeper_problem *problem, int64_t now_us)
+static void refuse(struct group *group, const struct lease *lease,
+                   const struct store_result *result, const struct keeper_problem *problem,
+                   int64_t now_us)
 {
     const struct lease_report report = {
-        .event = LEASE_EVENT_REFUSED, .result = result, .problem = problem};
+        .event = LEASE_EVENT_REFUSED, .result = result, .problem = problem, .lease = lease};
     give_up(group, now_us);
     end(group, &report, now_us);
 }
@@ -118,7 +111,7 @@ static void refuse_for_problem(struct group *group, const struct keeper_problem 
         result.detail = problem->text;
         break;
     }
-    refuse(group, &result, problem, now_us);
+    refuse(group, NULL, &result, problem, now_us);
 }
 
 /* Asks for the next lock of several. How long they may be held counts from when all are. */
@@ -132,7 +125,7 @@ static bool ask_next(struct group *group, struct keeper_problem *problem, int64_
     ask.token = &plan->token;
     ask.max_hold_ms = 0;
     plan->asked++;
-    plan->leases[next] = keeper_acquire(group->keeper, &ask, &group->holder, problem, now_us);
+    plan->leases[next] = keeper_acquire(plan->keeper, &ask, &group->holder, problem, now_us);
     return plan->leases[next] != NULL;
 }
 
@@ -152,12 +145,11 @@ static bool is_in_danger(const struct group *group, int64_t now_us)
 static void grant(struct group *group, int64_t now_us)
 {
     const struct lease_report report = {.event = LEASE_EVENT_GRANTED};
-    struct plan *plan = group->plan;
     if (is_in_danger(group, now_us)) {
         return;
     }
-    for (size_t i = 0; plan != NULL && i < plan->count; i++) {
-        lease_bound_hold(plan->leases[i], plan->ask.max_hold_ms, now_us);
+    for (size_t i = 0; group->is_several && i < group->plan->count; i++) {
+        lease_bound_hold(group->plan->leases[i], group->plan->ask.max_hold_ms, now_us);
     }
     group->is_granted = true;
     tell(group, &report, now_us);
@@ -166,7 +158,7 @@ static void grant(struct group *group, int64_t now_us)
 static void on_granted(struct group *group, int64_t now_us)
 {
     struct keeper_problem problem;
-    if (group->plan == NULL || group->plan->asked == group->plan->count) {
+    if (!group->is_several || group->plan->asked == group->plan->count) {
         grant(group, now_us);
     } else if (!ask_next(group, &problem, now_us)) {
         refuse_for_problem(group, &problem, now_us);
@@ -210,7 +202,7 @@ static void on_lost(struct group *group, const struct lease_report *report, int6
         .code = STORE_UNAVAILABLE,
         .detail = "a lock that was had already was lost while waiting for the next"};
     if (!group->is_granted) {
-        refuse(group, &failed, NULL, now_us);
+        refuse(group, report->lease, &failed, NULL, now_us);
         return;
     }
     give_up(group, now_us);
@@ -220,7 +212,7 @@ static void on_lost(struct group *group, const struct lease_report *report, int6
 /* All that was given back is waited for; one lost is all lost. */
 static void on_given_back(struct group *group, const struct lease_report *report, int64_t now_us)
 {
-    struct plan *plan = group->plan;
+    struct plan *plan = group->is_several ? group->plan : NULL;
     struct lease_report all = *report;
     if (plan != NULL && plan->left > 0) {
         plan->left--;
@@ -238,18 +230,20 @@ static void on_given_back(struct group *group, const struct lease_report *report
 }
 
 static void on_event(struct lease_holder *holder, struct lease *lease,
-                     const struct lease_report *report, int64_t now_us)
+                     const struct lease_report *told, int64_t now_us)
 {
     struct group *group = CONTAINER_OF(holder, struct group, holder);
     const bool is_leaving = lease_state(lease) == LEASE_RELEASING;
-    group->concerned = lease;
+    struct lease_report own = *told;
+    const struct lease_report *report = &own;
+    own.lease = lease;
     switch (report->event) {
     case LEASE_EVENT_GRANTED:
         on_granted(group, now_us);
         break;
     case LEASE_EVENT_REFUSED:
         forget(group, lease);
-        refuse(group, report->result, NULL, now_us);
+        refuse(group, lease, report->result, NULL, now_us);
         break;
     case LEASE_EVENT_LOST:
         forget(group, lease);
@@ -275,13 +269,9 @@ static void on_event(struct lease_holder *holder, struct lease *lease,
     }
 }
 
-static struct group *create(struct keeper *keeper, struct group_holder *owner)
+void group_init(struct group *group, group_event_fn *on_event_of_group)
 {
-    struct group *group = memory_alloc(sizeof(*group));
-    group->holder.on_event = on_event;
-    group->keeper = keeper;
-    group->owner = owner;
-    return group;
+    *group = (struct group){.holder = {.on_event = on_event}, .on_event = on_event_of_group};
 }
 
 static int compare_names(const struct group_name *a, const struct group_name *b)
@@ -320,7 +310,7 @@ static const char *copy_text(char **text, const char *bytes, size_t length)
     return copy;
 }
 
-static struct plan *create_plan(const struct group_name *names, size_t count,
+static struct plan *create_plan(struct keeper *keeper, const struct group_name *names, size_t count,
                                 const struct lease_ask *ask)
 {
     size_t size = ask->label_length + ask->value_length;
@@ -329,6 +319,7 @@ static struct plan *create_plan(const struct group_name *names, size_t count,
     }
     struct plan *plan = memory_alloc(sizeof(*plan) + size);
     char *text = plan->texts;
+    plan->keeper = keeper;
     plan->ask = *ask;
     plan->ask.label = copy_text(&text, ask->label, ask->label_length);
     plan->ask.value = copy_text(&text, ask->value, ask->value_length);
@@ -339,58 +330,47 @@ static struct plan *create_plan(const struct group_name *names, size_t count,
     return plan;
 }
 
-static struct group *acquire_one(struct keeper *keeper, const struct group_name *name,
-                                 const struct lease_ask *ask, struct group_holder *owner,
-                                 struct keeper_problem *problem, int64_t now_us)
+static bool acquire_one(struct group *group, struct keeper *keeper, const struct group_name *name,
+                        const struct lease_ask *ask, struct keeper_problem *problem, int64_t now_us)
 {
     struct lease_ask one = *ask;
-    struct group *group = create(keeper, owner);
     one.key = name->key;
     one.key_length = name->key_length;
     one.token = NULL;
     group->lease = keeper_acquire(keeper, &one, &group->holder, problem, now_us);
-    if (group->lease == NULL) {
-        destroy(group);
-        return NULL;
-    }
-    return group;
+    return group->lease != NULL;
 }
 
-struct group *group_acquire(struct keeper *keeper, const struct group_name *names, size_t count,
-                            const struct lease_ask *ask, struct group_holder *holder,
-                            struct keeper_problem *problem, int64_t now_us)
+bool group_acquire(struct group *group, struct keeper *keeper, const struct group_name *names,
+                   size_t count, const struct lease_ask *ask, struct keeper_problem *problem,
+                   int64_t now_us)
 {
     CHECK(count >= 1 && count <= GROUP_SIZE_MAX);
     CHECK(!ask->is_detached);
     if (count == 1) {
-        return acquire_one(keeper, names, ask, holder, problem, now_us);
+        return acquire_one(group, keeper, names, ask, problem, now_us);
     }
-    struct group *group = create(keeper, holder);
-    group->plan = create_plan(names, count, ask);
+    group->is_several = true;
+    group->plan = create_plan(keeper, names, count, ask);
     if (!ask_next(group, problem, now_us)) {
-        destroy(group);
-        return NULL;
+        discard(group);
+        return false;
     }
-    return group;
+    return true;
 }
 
-struct group *group_resume(struct keeper *keeper, const struct lease_ask *ask,
-                           struct group_holder *holder, struct keeper_problem *problem,
-                           int64_t now_us)
+bool group_resume(struct group *group, struct keeper *keeper, const struct lease_ask *ask,
+                  struct keeper_problem *problem, int64_t now_us)
 {
-    struct group *group = create(keeper, holder);
     group->lease = keeper_resume(keeper, ask, &group->holder, problem, now_us);
-    if (group->lease == NULL) {
-        destroy(group);
-        return NULL;
-    }
-    return group;
+    return group->lease != NULL;
 }
 
 void group_release(struct group *group, int64_t now_us)
 {
     const size_t count = count_of(group);
     CHECK(group->is_granted);
+    group->is_releasing = true;
     if (count > 1) {
         group->plan->left = count;
     }
@@ -402,7 +382,7 @@ void group_release(struct group *group, int64_t now_us)
 void group_revoke(struct group *group, int64_t now_us)
 {
     give_up(group, now_us);
-    destroy(group);
+    discard(group);
 }
 
 void group_abandon(struct group *group, int64_t now_us)
@@ -473,17 +453,7 @@ bool group_is_granted(const struct group *group)
     return group->is_granted;
 }
 
-struct group_holder *group_holder(const struct group *group)
+bool group_is_releasing(const struct group *group)
 {
-    return group->owner;
-}
-
-const char *group_concerned(const struct group *group, size_t *length)
-{
-    return lease_key(group->concerned, length);
-}
-
-const struct lease *group_concerned_lease(const struct group *group)
-{
-    return group->concerned;
+    return group->is_releasing;
 }

@@ -18,32 +18,47 @@
 #define GROUP_SIZE_MAX ((size_t)16)
 
 struct group;
+struct plan;
 
 struct group_name {
     const char *key;
     size_t key_length;
 };
 
-/* Who a group reports to, as lease_holder for one lease. It is granted when all of its leases are
- * held and none is at risk; then it is at risk as long as one of them is. QUEUED and REFUSED (BUSY)
- * concern the lock that group_concerned tells during the callback. */
-struct group_holder {
-    void (*on_event)(struct group_holder *holder, struct group *group,
-                     const struct lease_report *report, int64_t now_us);
+/* What a group reports to whoever owns it, as lease_holder for one lease. It is granted when all of
+ * its leases are held and none is at risk; then it is at risk as long as one of them is. QUEUED,
+ * REFUSED (BUSY) and LOST concern one lock of it: that of report->lease. */
+typedef void group_event_fn(struct group *group, const struct lease_report *report, int64_t now_us);
+
+/* Embedded in what owns it. The members are the group's own. */
+struct group {
+    struct lease_holder holder; /* of every lease in it */
+    group_event_fn *on_event;
+    union {
+        struct lease *lease; /* of one; NULL: not ours any more */
+        struct plan *plan;   /* of several */
+    };
+    bool is_several;
+    bool is_granted;
+    bool is_at_risk; /* granted, and the owner knows that one of its leases is */
+    bool is_releasing;
 };
 
+/* Prepares a group that asks for nothing yet. */
+void group_init(struct group *group, group_event_fn *on_event);
+
 /* Asks for 1 to GROUP_SIZE_MAX different names in any order; ask->key and ask->token are not looked
- * at, is_detached must be false; the rest is as for keeper_acquire. NULL, and why, when it is
- * refused at once. */
-NODISCARD struct group *group_acquire(struct keeper *keeper, const struct group_name *names,
-                                      size_t count, const struct lease_ask *ask,
-                                      struct group_holder *holder, struct keeper_problem *problem,
-                                      int64_t now_us);
+ * at, is_detached must be false; the rest is as for keeper_acquire. False, and why, when it is
+ * refused at once. The group is in use until REFUSED, LOST or RELEASED has been heard, when the
+ * owner may free it, or until it is revoked or abandoned. */
+NODISCARD bool group_acquire(struct group *group, struct keeper *keeper,
+                             const struct group_name *names, size_t count,
+                             const struct lease_ask *ask, struct keeper_problem *problem,
+                             int64_t now_us);
 
 /* A group of the one lease that keeper_resume takes over. */
-NODISCARD struct group *group_resume(struct keeper *keeper, const struct lease_ask *ask,
-                                     struct group_holder *holder, struct keeper_problem *problem,
-                                     int64_t now_us);
+NODISCARD bool group_resume(struct group *group, struct keeper *keeper, const struct lease_ask *ask,
+                            struct keeper_problem *problem, int64_t now_us);
 
 /* As their namesakes for one lease. */
 void group_release(struct group *group, int64_t now_us);
@@ -63,13 +78,6 @@ const struct lease *group_lease(const struct group *group, size_t index); /* NUL
 const struct id128 *group_token(const struct group *group);
 int64_t group_ttl_ms(const struct group *group);
 bool group_is_granted(const struct group *group);
-struct group_holder *group_holder(const struct group *group);
-
-/* During an event: the lock it concerns. Its length in *length. */
-const char *group_concerned(const struct group *group, size_t *length);
-
-/* Likewise its lease, which may be on its way out: what it is can be read, not until when it is
- * valid. */
-const struct lease *group_concerned_lease(const struct group *group);
+bool group_is_releasing(const struct group *group); /* group_release was called */
 
 #endif

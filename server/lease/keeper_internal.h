@@ -48,15 +48,15 @@ struct lease {
     struct lock *lock;
     struct tenure *tenure;       /* under which it is held or asked for; NULL while it only waits */
     struct lease_holder *holder; /* NULL once nobody listens */
-    struct lease_party *party;
-    struct place *place; /* its place in its lock's queue; NULL: it is not in there */
-    struct terms *terms; /* NULL: none; see lease_terms */
+    struct place *place;         /* its place in its lock's queue; NULL: it is not in there */
+    struct terms *terms;         /* NULL: none; see lease_terms */
     struct id128 token;
     uint64_t fence; /* 0 until granted */
     int64_t since_ms;
     uint32_t ttl_ms;
     enum lease_state state : 8;
     enum store_mode mode : 8;
+    bool is_of_party : 1; /* its holder's */
     bool is_detached : 1;
     bool is_resume : 1; /* asked for by its token */
     bool may_be_retried : 1;

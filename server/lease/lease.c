@@ -83,6 +83,35 @@ void lease_tell(struct lease *lease, const struct lease_report *report, int64_t 
     }
 }
 
+struct lease_party *lease_party(const struct lease *lease)
+{
+    return lease->is_of_party ? lease->holder->party : NULL;
+}
+
+static void join_party(struct lease *lease, struct lease_party *party)
+{
+    lease->holder->party = party;
+    if (party != NULL) {
+        lease->is_of_party = true;
+        party->leases++;
+    }
+}
+
+static void leave_party(struct lease *lease)
+{
+    if (lease->is_of_party) {
+        lease->holder->party->leases--;
+        lease->is_of_party = false;
+    }
+}
+
+/* Nobody listens any more. */
+static void leave_holder(struct lease *lease)
+{
+    leave_party(lease);
+    lease->holder = NULL;
+}
+
 static void drop_bound(struct lease *lease)
 {
     if (lease->terms != NULL && lease->terms->bound != NULL) {
@@ -96,7 +125,7 @@ static void drop_bound(struct lease *lease)
 static void end(struct lease *lease, const struct lease_report *report, int64_t now_us)
 {
     struct lease_holder *holder = lease->holder;
-    lease->holder = NULL;
+    leave_holder(lease);
     drop_bound(lease);
     if (holder != NULL) {
         holder->on_event(holder, lease, report, now_us);
@@ -189,7 +218,7 @@ static void end_granted_detached(struct lease *lease, int64_t now_us)
 {
     const struct lease_report report = {.event = LEASE_EVENT_GRANTED};
     struct lease_holder *holder = lease->holder;
-    lease->holder = NULL;
+    leave_holder(lease);
     holder->on_event(holder, lease, &report, now_us);
     tenure_forget(lease->tenure);
     lease_destroy(lease);
@@ -321,15 +350,6 @@ bool lease_is_valid(const struct lease *lease, int64_t now_us)
     return is_held(lease) && now_us < lease_deadline_us(lease);
 }
 
-static void leave_party(struct lease *lease)
-{
-    if (lease->party != NULL) {
-        CHECK(lease->place == NULL);
-        lease->party->leases--;
-        lease->party = NULL;
-    }
-}
-
 void lease_release(struct lease *lease, int64_t now_us)
 {
     CHECK(lease->holder != NULL);
@@ -344,7 +364,7 @@ void lease_release(struct lease *lease, int64_t now_us)
 
 void lease_revoke(struct lease *lease, int64_t now_us)
 {
-    lease->holder = NULL;
+    leave_holder(lease);
     switch (lease->state) {
     case LEASE_WAITING:
         note(lease, MOVE_CANCEL);
@@ -363,14 +383,6 @@ void lease_revoke(struct lease *lease, int64_t now_us)
     lease_destroy(lease);
 }
 
-static void join_party(struct lease *lease, struct lease_party *party)
-{
-    lease->party = party;
-    if (party != NULL) {
-        party->leases++;
-    }
-}
-
 void lease_abandon(struct lease *lease, int64_t now_us)
 {
     const bool is_coming_back = lease->state == LEASE_WAITING && lease->is_resume;
@@ -378,8 +390,7 @@ void lease_abandon(struct lease *lease, int64_t now_us)
         lease_revoke(lease, now_us);
         return;
     }
-    leave_party(lease);
-    lease->holder = NULL;
+    leave_holder(lease);
     if (!is_coming_back) {
         orphan(lease, now_us);
     }
@@ -443,11 +454,6 @@ struct lease_holder *lease_holder(const struct lease *lease)
     return lease->holder;
 }
 
-struct lease_party *lease_party(const struct lease *lease)
-{
-    return lease->party;
-}
-
 void lease_take_texts(struct lease *lease, const struct store_holder *holder)
 {
     lease->terms = terms_with_texts(lease->terms, holder);
@@ -506,7 +512,7 @@ void lease_destroy(struct lease *lease)
     CHECK(lease->tenure == NULL);
     CHECK(lease->place == NULL);
     drop_bound(lease);
-    leave_party(lease);
+    CHECK(!lease->is_of_party);
     terms_destroy(lease->terms);
     memory_free(lease);
     keeper_dismiss(keeper);

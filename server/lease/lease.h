@@ -73,12 +73,15 @@ struct lease_report {
     const struct store_result *result; /* QUEUED, REFUSED; valid only during the callback */
     const struct keeper_problem *problem; /* REFUSED, of a group: a later lock of it was refused
                                              before anything was asked; else NULL */
+    const struct lease *lease; /* of a group: the one of its leases that this is about. It may be on
+                                  its way out: what it is can be read, not until when it is valid */
 };
 
 /* Who a lease reports to; embedded in the service's binding. Never called from inside a keeper_ or
  * lease_ function that the holder itself called. The holder may release, revoke or abandon the
  * lease from inside, and ask for others. */
 struct lease_holder {
+    struct lease_party *party; /* set by keeper_acquire and keeper_resume */
     void (*on_event)(struct lease_holder *holder, struct lease *lease,
                      const struct lease_report *report, int64_t now_us);
 };

@@ -67,7 +67,7 @@ static bool search_party(struct search *search, struct lease_party *party)
 static bool search_blocker(struct search *search, const struct wait *wait,
                            const struct lease *blocker, bool holds)
 {
-    struct lease_party *party = blocker->party;
+    struct lease_party *party = lease_party(blocker);
     if (party == NULL || search->leases_left == 0 || search->depth == DEPTH_MAX) {
         return false;
     }

@@ -102,8 +102,9 @@ void queue_push(struct lock *lock, struct lease *lease)
     TAILQ_INSERT_TAIL(&queue->waiters, lease, place->link);
     queue->count++;
     lock->keeper->metrics->leases_waiting_now++;
-    if (lease->party != NULL) {
-        LIST_INSERT_HEAD(&lease->party->waits, lease, place->of_party);
+    lease->place->party = lease_party(lease);
+    if (lease->place->party != NULL) {
+        LIST_INSERT_HEAD(&lease->place->party->waits, lease, place->of_party);
     }
     wheel_set(lock->keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
 }
@@ -118,7 +119,7 @@ void queue_remove(struct lock *lock, struct lease *lease)
     TAILQ_REMOVE(&queue->waiters, lease, place->link);
     queue->count--;
     lock->keeper->metrics->leases_waiting_now--;
-    if (lease->party != NULL) {
+    if (lease->place->party != NULL) {
         LIST_REMOVE(lease, place->of_party);
     }
     wheel_clear(lock->keeper->wheel, &lease->place->timer);

@@ -22,6 +22,7 @@ TAILQ_HEAD(waiter_list, lease);
 /* A lease's place in a queue, while it is in there. */
 struct place {
     struct lease *lease;
+    struct lease_party *party;  /* may be NULL */
     TAILQ_ENTRY(lease) link;    /* in the queue */
     LIST_ENTRY(lease) of_party; /* in its party's waits */
     int64_t deadline_us;        /* as in lease_ask */

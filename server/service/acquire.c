@@ -66,7 +66,7 @@ static void answer_refused(struct call *call, const struct group *group,
         answer_refusal(call, report, now_us);
         return;
     }
-    holder_answer_init_for(&busy, &report->result->holder, group);
+    holder_answer_init_for(&busy, report, group);
     response.result_case = HOLDFAST__V1__ACQUIRE_RESPONSE__RESULT_BUSY;
     response.busy = &busy.message;
     call_reply(call, &response.base);

@@ -81,13 +81,13 @@ void holder_answer_init(struct holder_answer *answer, const struct store_holder 
     }
 }
 
-void holder_answer_init_for(struct holder_answer *answer, const struct store_holder *holder,
+void holder_answer_init_for(struct holder_answer *answer, const struct lease_report *report,
                             const struct group *group)
 {
     size_t length = 0;
-    holder_answer_init(answer, holder);
+    holder_answer_init(answer, &report->result->holder);
     if (group_size(group) > 1) {
-        const char *key = group_concerned(group, &length);
+        const char *key = lease_key(report->lease, &length);
         copy_text(answer->key, sizeof(answer->key), key, length);
         answer->message.key = answer->key;
     }

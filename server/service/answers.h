@@ -42,8 +42,8 @@ struct holder_answer {
  */
 void holder_answer_init(struct holder_answer *answer, const struct store_holder *holder);
 
-/* Likewise for the lock that an event of `group` concerns; names it if there are several. */
-void holder_answer_init_for(struct holder_answer *answer, const struct store_holder *holder,
+/* Likewise for the lock that `group` is told about; names it if there are several. */
+void holder_answer_init_for(struct holder_answer *answer, const struct lease_report *report,
                             const struct group *group);
 
 /* The message's word for a mode; UNSPECIFIED for STORE_ANY_MODE. */

@@ -14,34 +14,55 @@ LIST_HEAD(release_wait_list, release_wait);
 /* In services->releases, by token. */
 struct release {
     struct id128 token;
+    struct services *services;
     struct binding *binding;
+    const struct binding_owner *owner; /* the binding's */
     struct release_wait_list waits;
     UT_hash_handle hh;
     char names[]; /* each with a NUL; an empty one ends them */
 };
 
+/* The session that the binding is in; NULL once only Release calls care. */
+static struct session *session_of(const struct binding *binding)
+{
+    struct lease_party *party = binding->group.holder.party;
+    return binding->link.le_prev == NULL ? NULL : CONTAINER_OF(party, struct session, party);
+}
+
+static const struct binding_owner *owner_of(const struct binding *binding)
+{
+    return group_is_releasing(&binding->group) ? binding->release->owner : binding->owner;
+}
+
 static void leave_session(struct binding *binding)
 {
-    if (binding->session != NULL) {
+    struct session *session = session_of(binding);
+    if (session != NULL) {
         LIST_REMOVE(binding, link);
-        binding->session->lease_count -= binding->lock_count;
-        binding->session = NULL;
+        binding->link.le_prev = NULL;
+        session->lease_count -= group_size(&binding->group);
     }
 }
 
 static bool is_awaited(const struct binding *binding)
 {
-    return binding->release != NULL && !LIST_EMPTY(&binding->release->waits);
+    return group_is_releasing(&binding->group) && !LIST_EMPTY(&binding->release->waits);
+}
+
+/* It cannot be found any more, but is still there. */
+static void detach(struct binding *binding)
+{
+    leave_session(binding);
+    if (group_is_releasing(&binding->group)) {
+        CHECK(!is_awaited(binding));
+        HASH_DEL(binding->release->services->releases, binding->release);
+        memory_free(binding->release);
+    }
 }
 
 static void destroy(struct binding *binding)
 {
-    leave_session(binding);
-    if (binding->release != NULL) {
-        CHECK(!is_awaited(binding));
-        HASH_DEL(binding->services->releases, binding->release);
-        memory_free(binding->release);
-    }
+    detach(binding);
     memory_free(binding);
 }
 
@@ -114,22 +135,24 @@ static bool is_end(enum lease_event event)
            event == LEASE_EVENT_RELEASED;
 }
 
-static void on_event(struct group_holder *holder, struct group *group,
-                     const struct lease_report *report, int64_t now_us)
+static void on_event(struct group *group, const struct lease_report *report, int64_t now_us)
 {
-    struct binding *binding = CONTAINER_OF(holder, struct binding, holder);
-    CHECK(group == binding->group);
+    struct binding *binding = CONTAINER_OF(group, struct binding, group);
     if (report->event == LEASE_EVENT_LOST) {
-        binding_log_loss(binding, group_concerned_lease(group), loss_text(report->loss));
+        binding_log_loss(binding, report->lease, loss_text(report->loss));
     }
     struct call *call = binding->call;
-    const struct binding_owner *owner = binding->owner;
-    if (is_end(report->event)) {
+    const struct binding_owner *owner = owner_of(binding);
+    const bool is_over = is_end(report->event);
+    if (is_over) {
         answer_waits(binding, report->event == LEASE_EVENT_RELEASED);
-        destroy(binding);
+        detach(binding);
     }
     if (call != NULL) {
         owner->on_event(call, group, report, now_us);
+    }
+    if (is_over) {
+        memory_free(binding);
     }
 }
 
@@ -139,7 +162,7 @@ static void dismiss_owner(struct binding *binding, enum binding_withdrawal why)
     struct call *call = binding->call;
     binding->call = NULL;
     if (call != NULL) {
-        binding->owner->on_withdrawn(call, why);
+        owner_of(binding)->on_withdrawn(call, why);
     }
 }
 
@@ -158,14 +181,13 @@ static bool has_room(struct call *call, size_t count)
     return false;
 }
 
-static struct group *ask_keeper(struct keeper *keeper, const struct ask *ask,
-                                struct group_holder *holder, struct keeper_problem *problem,
-                                int64_t now_us)
+static bool ask_keeper(struct group *group, struct keeper *keeper, const struct ask *ask,
+                       struct keeper_problem *problem, int64_t now_us)
 {
     if (ask->is_resume) {
-        return group_resume(keeper, &ask->lease, holder, problem, now_us);
+        return group_resume(group, keeper, &ask->lease, problem, now_us);
     }
-    return group_acquire(keeper, ask->names, ask->count, &ask->lease, holder, problem, now_us);
+    return group_acquire(group, keeper, ask->names, ask->count, &ask->lease, problem, now_us);
 }
 
 struct binding *binding_create(struct call *call, const struct binding_owner *owner,
@@ -173,24 +195,21 @@ struct binding *binding_create(struct call *call, const struct binding_owner *ow
 {
     struct session *session = call->session;
     struct keeper_problem problem;
+    CHECK(ask->lease.party == &session->party);
     if (!has_room(call, ask->count)) {
         return NULL;
     }
     struct binding *binding = memory_alloc(sizeof(*binding));
-    binding->holder.on_event = on_event;
-    binding->group = ask_keeper(session->services->keeper, ask, &binding->holder, &problem, now_us);
-    if (binding->group == NULL) {
+    group_init(&binding->group, on_event);
+    if (!ask_keeper(&binding->group, session->services->keeper, ask, &problem, now_us)) {
         memory_free(binding);
         answer_problem(call, &problem);
         return NULL;
     }
-    binding->session = session;
-    binding->services = session->services;
-    binding->lock_count = ask->count;
     binding->call = call;
     binding->owner = owner;
     LIST_INSERT_HEAD(&session->bindings, binding, link);
-    session->lease_count += binding->lock_count;
+    session->lease_count += ask->count;
     return binding;
 }
 
@@ -199,8 +218,8 @@ struct binding *binding_find(const struct services *services, const char *key,
 {
     struct group *group = group_find(services->keeper, key, strlen(key), token);
     if (group != NULL) {
-        CHECK(group_holder(group)->on_event == on_event);
-        return CONTAINER_OF(group_holder(group), struct binding, holder);
+        CHECK(group->on_event == on_event);
+        return CONTAINER_OF(group, struct binding, group);
     }
     const struct release *release = find_release(services, key, token);
     return release == NULL ? NULL : release->binding;
@@ -211,16 +230,22 @@ void binding_forget_call(struct binding *binding)
     binding->call = NULL;
 }
 
+static void release(struct binding *binding, struct services *services, int64_t now_us)
+{
+    struct release *release = create_release(&binding->group);
+    release->services = services;
+    release->binding = binding;
+    release->owner = binding->owner;
+    HASH_ADD(hh, services->releases, token, sizeof(release->token), release);
+    binding->release = release;
+    group_release(&binding->group, now_us);
+}
+
 void binding_release(struct binding *binding, int64_t now_us)
 {
-    if (binding->release != NULL) {
-        return;
+    if (!group_is_releasing(&binding->group)) {
+        release(binding, session_of(binding)->services, now_us);
     }
-    struct release *release = create_release(binding->group);
-    release->binding = binding;
-    HASH_ADD(hh, binding->services->releases, token, sizeof(release->token), release);
-    binding->release = release;
-    group_release(binding->group, now_us);
 }
 
 void binding_abandon(struct binding *binding, int64_t now_us)
@@ -228,7 +253,7 @@ void binding_abandon(struct binding *binding, int64_t now_us)
     binding->call = NULL;
     leave_session(binding);
     if (!is_awaited(binding)) {
-        group_abandon(binding->group, now_us);
+        group_abandon(&binding->group, now_us);
         destroy(binding);
     }
 }
@@ -238,7 +263,7 @@ void binding_revoke(struct binding *binding, int64_t now_us)
     binding->call = NULL;
     leave_session(binding);
     if (!is_awaited(binding)) {
-        group_revoke(binding->group, now_us);
+        group_revoke(&binding->group, now_us);
         destroy(binding);
     }
 }
@@ -262,10 +287,10 @@ struct release_wait *binding_await_release(struct binding *binding, struct call 
                                            int64_t now_us)
 {
     struct release_wait *wait = memory_alloc(sizeof(*wait));
-    if (binding->release == NULL) {
+    if (!group_is_releasing(&binding->group)) {
         dismiss_owner(binding, BINDING_RELEASED);
         leave_session(binding);
-        binding_release(binding, now_us);
+        release(binding, call->session->services, now_us);
     }
     wait->release = binding->release;
     wait->call = call;
@@ -278,8 +303,8 @@ void binding_stop_waiting(struct release_wait *wait, int64_t now_us)
     struct binding *binding = wait->release->binding;
     LIST_REMOVE(wait, link);
     memory_free(wait);
-    if (binding->session == NULL && !is_awaited(binding)) {
-        group_revoke(binding->group, now_us);
+    if (session_of(binding) == NULL && !is_awaited(binding)) {
+        group_revoke(&binding->group, now_us);
         destroy(binding);
     }
 }
@@ -290,8 +315,8 @@ void binding_log_loss(const struct binding *binding, const struct lease *lease, 
     size_t label_length = 0;
     const char *key = lease_key(lease, &key_length);
     const char *label = lease_label(lease, &label_length);
+    const struct session *session = session_of(binding);
     LOG_WARN("lease.lost", LOG_MESSAGE("a lease was lost"), LOG_BYTES("key", key, key_length),
              LOG_BYTES("label", label, label_length), LOG_INTEGER("fence", lease_fence(lease)),
-             LOG_TEXT("reason", reason),
-             LOG_TEXT("peer", binding->session == NULL ? NULL : binding->session->peer));
+             LOG_TEXT("reason", reason), LOG_TEXT("peer", session == NULL ? NULL : session->peer));
 }

@@ -39,15 +39,13 @@ struct binding_owner {
 };
 
 struct binding {
-    struct group_holder holder;
-    LIST_ENTRY(binding) link; /* in its session */
-    struct session *session;  /* NULL once only Release calls care */
-    struct services *services;
-    struct group *group;
-    size_t lock_count;
-    struct call *call; /* the owner; NULL when none listens */
-    const struct binding_owner *owner;
-    struct release *release; /* NULL unless the lease is being given back */
+    struct group group;       /* whose party is the session's */
+    LIST_ENTRY(binding) link; /* in its session, until only Release calls care */
+    struct call *call;        /* the owner; NULL when none listens */
+    union {
+        const struct binding_owner *owner;
+        struct release *release; /* while the lease is being given back */
+    };
 };
 
 /* One Release call that waits. */

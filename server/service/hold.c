@@ -47,7 +47,7 @@ static void send_lost(struct call *call, Holdfast__V1__HoldLost__Reason reason)
 
 static uint32_t valid_for_ms(const struct hold *hold)
 {
-    return answer_valid_for_ms(group_deadline_us(hold->binding->group), now_us_of(hold));
+    return answer_valid_for_ms(group_deadline_us(&hold->binding->group), now_us_of(hold));
 }
 
 /* Lets go of the call, which is still to be finished. */
@@ -98,7 +98,7 @@ static void on_heartbeat_missed(struct timer *timer, int64_t now_us)
         wheel_set(loop_wheel(loop_of(hold)), timer, now_us);
         return;
     }
-    binding_log_loss(hold->binding, group_lease(hold->binding->group, 0), "heartbeat_missed");
+    binding_log_loss(hold->binding, group_lease(&hold->binding->group, 0), "heartbeat_missed");
     binding_revoke(hold->binding, now_us);
     finish_lost(hold, HOLDFAST__V1__HOLD_LOST__REASON__REASON_HEARTBEAT_MISSED);
 }
@@ -114,7 +114,7 @@ static void on_queued(struct hold *hold, const struct group *group,
 {
     Holdfast__V1__HoldQueued queued = HOLDFAST__V1__HOLD_QUEUED__INIT;
     struct holder_answer holder;
-    holder_answer_init_for(&holder, &report->result->holder, group);
+    holder_answer_init_for(&holder, report, group);
     queued.position = (uint32_t)report->position;
     queued.holder = &holder.message;
     send_event(hold->call, HOLDFAST__V1__HOLD_EVENT__EVENT_QUEUED, &queued.base);
@@ -145,7 +145,7 @@ static void on_refused(struct hold *hold, const struct group *group,
         answer_refusal(end(hold), report, now_us);
         return;
     }
-    holder_answer_init_for(&busy, &report->result->holder, group);
+    holder_answer_init_for(&busy, report, group);
     send_event(hold->call, HOLDFAST__V1__HOLD_EVENT__EVENT_BUSY, &busy.message.base);
     finish(hold);
 }

@@ -78,10 +78,10 @@ void bundle_look(struct bundle *bundle)
     }
 }
 
-static struct client *find_concerned(const struct bundle *bundle)
+static struct client *find_concerned(const struct bundle *bundle, const struct lease_report *report)
 {
     for (size_t i = 0; i < bundle->count; i++) {
-        if (names_lock(group_concerned_lease(bundle->group), bundle->members[i]->lock)) {
+        if (names_lock(report->lease, bundle->members[i]->lock)) {
             return bundle->members[i];
         }
     }
@@ -120,12 +120,12 @@ static void on_granted(struct bundle *bundle, int64_t now_us)
     connection_on_granted(bundle->connection, bundle);
 }
 
-static void on_lost(struct bundle *bundle, enum lease_loss loss)
+static void on_lost(struct bundle *bundle, const struct lease_report *report)
 {
     if (bundle->state == BUNDLE_HOLDING) {
-        checker_lost(bundle->connection->world, find_concerned(bundle), loss);
+        checker_lost(bundle->connection->world, find_concerned(bundle, report), report->loss);
     } else {
-        checker_bundle_lost(bundle, loss);
+        checker_bundle_lost(bundle, report->loss);
     }
 }
 
@@ -133,7 +133,7 @@ static void on_end(struct bundle *bundle, const struct lease_report *report)
 {
     const bool is_deadlock = report->problem != NULL && report->problem->refusal == KEEPER_DEADLOCK;
     if (report->event == LEASE_EVENT_LOST) {
-        on_lost(bundle, report->loss);
+        on_lost(bundle, report);
     } else if (report->event == LEASE_EVENT_REFUSED) {
         checker_bundle_refused(bundle, report);
     }
@@ -149,10 +149,9 @@ static bool is_end(enum lease_event event)
            event == LEASE_EVENT_RELEASED;
 }
 
-static void on_event(struct group_holder *holder, struct group *group,
-                     const struct lease_report *report, int64_t now_us)
+static void on_event(struct group *group, const struct lease_report *report, int64_t now_us)
 {
-    struct bundle *bundle = CONTAINER_OF(holder, struct bundle, holder);
+    struct bundle *bundle = CONTAINER_OF(group, struct bundle, locks);
     struct world *world = bundle->connection->world;
     world_trace(world, "%s: bundle of %zu locks from client %u on: %s", bundle->connection->name,
                 bundle->count, bundle->members[0]->number, world_event_name(report->event));
@@ -166,14 +165,14 @@ static void on_event(struct group_holder *holder, struct group *group,
     }
     switch (report->event) {
     case LEASE_EVENT_QUEUED:
-        checker_queued(world, find_concerned(bundle), report);
+        checker_queued(world, find_concerned(bundle, report), report);
         break;
     case LEASE_EVENT_GRANTED:
         on_granted(bundle, now_us);
         break;
     case LEASE_EVENT_AT_RISK:
         bundle->is_at_risk = true;
-        checker_at_risk(world, find_concerned(bundle));
+        checker_at_risk(world, find_concerned(bundle, report));
         break;
     case LEASE_EVENT_RENEWED:
         bundle->is_at_risk = false;
@@ -248,13 +247,15 @@ void bundle_ask(struct bundle *bundle, struct connection *connection,
     const int64_t now_us = sidecar_now_us(sidecar);
     struct group_name names[REDIS_LOCKS];
     struct keeper_problem problem;
-    *bundle = (struct bundle){.connection = connection, .holder = {.on_event = on_event}};
+    *bundle = (struct bundle){.connection = connection};
+    group_init(&bundle->locks, on_event);
     create_members(bundle, terms, now_us);
     draw_names(bundle, names);
     const struct lease_ask ask = make_ask(bundle, terms, now_us);
     connection_look_all(sidecar);
-    bundle->group = group_acquire(sidecar->keeper, names, bundle->count, &ask, &bundle->holder,
-                                  &problem, now_us);
+    const bool is_asked = group_acquire(&bundle->locks, sidecar->keeper, names, bundle->count, &ask,
+                                        &problem, now_us);
+    bundle->group = is_asked ? &bundle->locks : NULL;
     world_trace(connection->world, "%s: asks sidecar %u for locks %s%s%s %s, waits %lld us%s",
                 connection->name, sidecar->number, terms->wants[0] ? "0" : "",
                 terms->wants[1] ? "1" : "", terms->wants[2] ? "2" : "",

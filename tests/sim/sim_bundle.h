@@ -24,8 +24,8 @@ enum bundle_state {
 
 struct bundle {
     struct connection *connection;
-    struct group_holder holder;
-    struct group *group; /* NULL when it must not be used any more */
+    struct group locks;
+    struct group *group; /* `locks`; NULL when it must not be used any more */
     enum bundle_state state;
     bool is_at_risk;
     size_t count;

@@ -17,7 +17,7 @@
 #define S CLOCK_US_PER_S
 
 struct owner {
-    struct group_holder holder;
+    struct group group;
     size_t count;
     struct lease_report last;
     enum store_code code; /* of the last result */
@@ -25,10 +25,9 @@ struct owner {
     bool ended;
 };
 
-static void on_event(struct group_holder *holder, struct group *group,
-                     const struct lease_report *report, int64_t now_us)
+static void on_event(struct group *group, const struct lease_report *report, int64_t now_us)
 {
-    struct owner *owner = CONTAINER_OF(holder, struct owner, holder);
+    struct owner *owner = CONTAINER_OF(group, struct owner, group);
     size_t length = 0;
     (void)now_us;
     assert_false(owner->ended);
@@ -38,7 +37,7 @@ static void on_event(struct group_holder *holder, struct group *group,
         owner->code = report->result->code;
     }
     if (report->event == LEASE_EVENT_REFUSED || report->event == LEASE_EVENT_QUEUED) {
-        owner->concerned = group_concerned(group, &length)[0];
+        owner->concerned = lease_key(report->lease, &length)[0];
     }
     owner->ended = report->event == LEASE_EVENT_REFUSED || report->event == LEASE_EVENT_LOST ||
                    report->event == LEASE_EVENT_RELEASED;
@@ -50,15 +49,15 @@ static struct group *ask_bounded(struct fixture *fixture, struct owner *owner, s
     static const struct group_name names[] = {{"c", 1}, {"a", 1}, {"b", 1}};
     struct lease_ask ask = fixture_ask();
     struct keeper_problem problem;
-    *owner = (struct owner){.holder = {.on_event = on_event}};
+    *owner = (struct owner){.count = 0};
+    group_init(&owner->group, on_event);
     ask.wait_until_us = 0;
     ask.label = "me";
     ask.label_length = 2;
     ask.max_hold_ms = max_hold_ms;
-    struct group *group = group_acquire(fixture->keeper, names, count, &ask, &owner->holder,
-                                        &problem, fixture->now_us);
-    assert_non_null(group);
-    return group;
+    assert_true(group_acquire(&owner->group, fixture->keeper, names, count, &ask, &problem,
+                              fixture->now_us));
+    return &owner->group;
 }
 
 static struct group *ask_for(struct fixture *fixture, struct owner *owner, size_t count)
@@ -230,7 +229,7 @@ static void test_resuming_a_lease_that_is_here(void **state)
 {
     struct fixture *fixture = *state;
     struct owner first;
-    struct owner second = {.holder = {.on_event = on_event}};
+    struct owner second = {.count = 0};
     struct keeper_problem problem;
     struct lease_ask ask = fixture_ask();
     struct group *group = ask_for(fixture, &first, 1);
@@ -238,13 +237,14 @@ static void test_resuming_a_lease_that_is_here(void **state)
     const struct id128 token = *group_token(group);
     ask.key = "c";
     ask.token = &token;
-    group = group_resume(fixture->keeper, &ask, &second.holder, &problem, fixture->now_us);
+    group_init(&second.group, on_event);
+    assert_true(group_resume(&second.group, fixture->keeper, &ask, &problem, fixture->now_us));
     assert_int_equal(second.count, 0);
     fixture_answer(fixture, fixture_op(fixture, STORE_RESUME), STORE_OK, 0);
     assert_int_equal(first.last.loss, LEASE_LOSS_RESUMED);
     assert_int_equal(second.last.event, LEASE_EVENT_GRANTED);
     fixture_answer(fixture, fixture_op(fixture, STORE_RELEASE), STORE_NOT_HELD, 0);
-    group_release(group, fixture->now_us);
+    group_release(&second.group, fixture->now_us);
     release_all(fixture, 1);
     assert_int_equal(second.last.event, LEASE_EVENT_RELEASED);
 }
