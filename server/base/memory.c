@@ -24,6 +24,12 @@ void *memory_alloc(size_t size)
     return or_end(calloc(1, size), size);
 }
 
+void *memory_alloc_aligned(size_t alignment, size_t size)
+{
+    CHECK(size > 0);
+    return or_end(aligned_alloc(alignment, size), size);
+}
+
 void *memory_resize(void *block, size_t size)
 {
     CHECK(size > 0);

@@ -11,6 +11,10 @@
 /* Zeroed memory, owned by the caller, freed with memory_free. `size` is not 0. */
 void *memory_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 
+/* Memory that is not zeroed, at a multiple of `alignment`, a power of two of which `size` is a
+ * multiple; freed with memory_free. */
+void *memory_alloc_aligned(size_t alignment, size_t size) __attribute__((malloc, returns_nonnull));
+
 /* As realloc; `size` is not 0. New bytes are not zeroed. */
 void *memory_resize(void *block, size_t size) __attribute__((returns_nonnull));
 

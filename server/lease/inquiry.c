@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/memory.h"
 #include "lease/keeper_internal.h"
 #include "lease/lock.h"
 #include "lease/tenure.h"
@@ -18,7 +17,7 @@ static void recall(struct inquiry *inquiry)
     inquiry->ttl_ms = lease->ttl_ms;
     inquiry->lock_delay_ms = terms->lock_delay_ms;
     inquiry->grants = 1;
-    inquiry->held_us = (lease->since_ms - tenure->lock->keeper->ahead_ms) * CLOCK_US_PER_MS;
+    inquiry->held_us = (lease->since_ms - lease->lock->keeper->ahead_ms) * CLOCK_US_PER_MS;
     inquiry->deadline_us = tenure_deadline_us(tenure);
     inquiry->fence = lease->fence;
     inquiry->operation.trace.lapses_us = operation_life_ends_us(tenure->confirmed_us, key_life_ms);
@@ -26,14 +25,16 @@ static void recall(struct inquiry *inquiry)
 
 struct store_op *inquiry_open(struct tenure *tenure, operation_done_fn *on_done)
 {
-    struct keeper *keeper = tenure->lock->keeper;
+    struct lock *lock = tenure_lock(tenure);
+    struct keeper *keeper = lock->keeper;
     struct inquiry *inquiry = tenure->inquiry;
     if (inquiry == NULL) {
-        inquiry = memory_alloc(sizeof(*inquiry));
+        inquiry = pool_alloc(keeper->pool, sizeof(*inquiry));
         inquiry->tenure = tenure;
+        inquiry->lock = lock;
         operation_init(&inquiry->operation, keeper->store, keeper->wheel, on_done);
-        inquiry->operation.op.key = tenure->lock->key;
-        inquiry->operation.op.key_length = tenure->lock->key_length;
+        inquiry->operation.op.key = lock->key;
+        inquiry->operation.op.key_length = lock->key_length;
         inquiry->operation.op.tenure = tenure->id;
         if (tenure_is_held(tenure)) {
             recall(inquiry);
@@ -48,9 +49,9 @@ void inquiry_close(struct tenure *tenure)
     struct inquiry *inquiry = tenure->inquiry;
     if (inquiry != NULL) {
         CHECK(inquiry->leaving == NULL);
-        wheel_clear(tenure->lock->keeper->wheel, &inquiry->operation.retry);
+        wheel_clear(inquiry->lock->keeper->wheel, &inquiry->operation.retry);
         terms_destroy(inquiry->kept_terms);
-        memory_free(inquiry);
+        pool_free(inquiry->lock->keeper->pool, inquiry, sizeof(*inquiry));
     }
     tenure->inquiry = NULL;
 }
@@ -61,7 +62,7 @@ static bool is_recallable(const struct tenure *tenure, int64_t now_us)
     const struct inquiry *inquiry = tenure->inquiry;
     const struct operation_trace *trace = &inquiry->operation.trace;
     const int64_t key_life_ms = (int64_t)inquiry->ttl_ms + inquiry->lock_delay_ms;
-    return tenure->lease != NULL && tenure->lock->queue == NULL && !tenure->is_dirty &&
+    return tenure->lease != NULL && inquiry->lock->queue == NULL && !tenure->is_dirty &&
            !trace->may_be_queued && now_us >= trace->strays_us &&
            trace->lapses_us <= operation_life_ends_us(tenure->confirmed_us, key_life_ms);
 }

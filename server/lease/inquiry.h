@@ -15,11 +15,13 @@
 #include <stdint.h>
 
 struct lease;
+struct lock;
 struct tenure;
 struct terms;
 
 struct inquiry {
     struct tenure *tenure;
+    struct lock *lock;
     struct operation operation;
     struct terms *kept_terms; /* of a lease that is gone, for the operation under way */
     struct lease *leaving;    /* who gave the tenure back and waits to hear that it is */

@@ -79,6 +79,7 @@ struct keeper *keeper_create(const struct keeper_config *config, struct store *s
 {
     struct keeper *keeper = memory_alloc(sizeof(*keeper));
     keeper->config = *config;
+    keeper->pool = pool_create();
     keeper->store = store;
     keeper->wheel = wheel;
     keeper->metrics = metrics;
@@ -93,26 +94,22 @@ struct keeper *keeper_create(const struct keeper_config *config, struct store *s
     return keeper;
 }
 
-static void destroy_lease(struct lease *lease)
+static void destroy_tenure(struct tenure *tenure)
 {
+    struct inquiry *inquiry = tenure->inquiry;
+    struct lease *lease = tenure->lease;
+    if (lease != NULL) {
+        tenure_forget(tenure);
+    } else {
+        lease = inquiry->leaving;
+        inquiry->leaving = NULL;
+        tenure_destroy(tenure);
+    }
     if (lease != NULL) {
         CHECK(lease->holder == NULL);
         lease->tenure = NULL;
         lease_destroy(lease);
     }
-}
-
-static void destroy_tenure(struct tenure *tenure)
-{
-    struct lease *lease = tenure->lease;
-    tenure->lease = NULL;
-    destroy_lease(lease);
-    if (tenure->inquiry != NULL) {
-        lease = tenure->inquiry->leaving;
-        tenure->inquiry->leaving = NULL;
-        destroy_lease(lease);
-    }
-    tenure_destroy(tenure);
 }
 
 void keeper_destroy(struct keeper *keeper)
@@ -132,6 +129,7 @@ void keeper_destroy(struct keeper *keeper)
         errand_destroy(LIST_FIRST(&keeper->errands));
     }
     CHECK(keeper->count == 0);
+    pool_destroy(keeper->pool);
     memory_free(keeper);
 }
 
@@ -236,7 +234,7 @@ void keeper_visit(const struct keeper *keeper, keeper_visit_fn *visit, void *use
             }
         }
         if (lock->queue != NULL) {
-            TAILQ_FOREACH (lease, &lock->queue->waiters, place->link) {
+            TAILQ_FOREACH (lease, &lock->queue->waiters, terms->place->link) {
                 visit(user, lease);
             }
         }

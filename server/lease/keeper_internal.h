@@ -6,6 +6,7 @@
 
 #include "base/compiler.h"
 #include "base/metrics.h"
+#include "base/pool.h"
 #include "base/wheel.h"
 #include "lease/errand.h"
 #include "lease/keeper.h"
@@ -35,6 +36,7 @@ struct keeper {
     struct wheel *wheel;
     struct metrics *metrics;
     struct store_listener listener;
+    struct pool *pool; /* for locks, tenures, inquiries, leases and their places */
     struct lock_table locks;
     struct lock_list due;   /* locks to be settled in the next turn */
     struct timer due_timer; /* set while there are any */
@@ -48,7 +50,6 @@ struct lease {
     struct lock *lock;
     struct tenure *tenure;       /* under which it is held or asked for; NULL while it only waits */
     struct lease_holder *holder; /* NULL once nobody listens */
-    struct place *place;         /* its place in its lock's queue; NULL: it is not in there */
     struct terms *terms;         /* NULL: none; see lease_terms */
     struct id128 token;
     uint64_t fence; /* 0 until granted */
@@ -81,8 +82,14 @@ struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
 /* What it asks for beyond a lock and a ttl; never NULL. */
 const struct terms *lease_terms(const struct lease *lease);
 
+/* Its place in its lock's queue; NULL: it is not in there. */
+struct place *lease_place(const struct lease *lease);
+
 /* Whether it asks along with other readers before it in the queue. */
 bool lease_is_reader(const struct lease *lease);
+
+/* Nobody listens any more. */
+void lease_leave_holder(struct lease *lease);
 
 /* Frees the lease without a word to the store. Its tenure must have let go of it. */
 void lease_destroy(struct lease *lease);

@@ -66,6 +66,11 @@ const struct terms *lease_terms(const struct lease *lease)
     return lease->terms == NULL ? &none : lease->terms;
 }
 
+struct place *lease_place(const struct lease *lease)
+{
+    return lease_terms(lease)->place;
+}
+
 bool lease_is_reader(const struct lease *lease)
 {
     return lease->mode == STORE_SHARED && lease_terms(lease)->limit == 0 && !lease->is_detached;
@@ -105,8 +110,7 @@ static void leave_party(struct lease *lease)
     }
 }
 
-/* Nobody listens any more. */
-static void leave_holder(struct lease *lease)
+void lease_leave_holder(struct lease *lease)
 {
     leave_party(lease);
     lease->holder = NULL;
@@ -125,7 +129,7 @@ static void drop_bound(struct lease *lease)
 static void end(struct lease *lease, const struct lease_report *report, int64_t now_us)
 {
     struct lease_holder *holder = lease->holder;
-    leave_holder(lease);
+    lease_leave_holder(lease);
     drop_bound(lease);
     if (holder != NULL) {
         holder->on_event(holder, lease, report, now_us);
@@ -218,7 +222,7 @@ static void end_granted_detached(struct lease *lease, int64_t now_us)
 {
     const struct lease_report report = {.event = LEASE_EVENT_GRANTED};
     struct lease_holder *holder = lease->holder;
-    leave_holder(lease);
+    lease_leave_holder(lease);
     holder->on_event(holder, lease, &report, now_us);
     tenure_forget(lease->tenure);
     lease_destroy(lease);
@@ -244,7 +248,7 @@ void lease_grant(struct lease *lease, uint64_t fence, int64_t since_ms, int64_t 
 /* Takes a lease that waits out of everything. */
 static void cancel(struct lease *lease, int64_t now_us)
 {
-    if (lease->place != NULL) {
+    if (lease_place(lease) != NULL) {
         queue_remove(lease->lock, lease);
     }
     if (lease->tenure != NULL) {
@@ -364,7 +368,7 @@ void lease_release(struct lease *lease, int64_t now_us)
 
 void lease_revoke(struct lease *lease, int64_t now_us)
 {
-    leave_holder(lease);
+    lease_leave_holder(lease);
     switch (lease->state) {
     case LEASE_WAITING:
         note(lease, MOVE_CANCEL);
@@ -390,7 +394,7 @@ void lease_abandon(struct lease *lease, int64_t now_us)
         lease_revoke(lease, now_us);
         return;
     }
-    leave_holder(lease);
+    lease_leave_holder(lease);
     if (!is_coming_back) {
         orphan(lease, now_us);
     }
@@ -466,12 +470,13 @@ static void start(struct lease *lease, const struct lease_ask *ask, enum store_v
     struct lock *lock = lease->lock;
     if (verb == STORE_ACQUIRE && ask->wait_until_us != 0) {
         queue_push(lock, lease);
-        lease->place->deadline_us = ask->deadline_us;
-        timer_init(&lease->place->timer, on_wait_over);
-        wheel_set(lock->keeper->wheel, &lease->place->timer, ask->wait_until_us);
+        struct place *place = lease->terms->place;
+        place->deadline_us = ask->deadline_us;
+        timer_init(&place->timer, on_wait_over);
+        wheel_set(lock->keeper->wheel, &place->timer, ask->wait_until_us);
         lock_ask(lock, now_us);
     } else {
-        tenure_create(lock, lease, verb, ask->deadline_us, now_us);
+        tenure_create(lease, verb, ask->deadline_us, now_us);
     }
 }
 
@@ -481,6 +486,7 @@ static struct terms *create_terms(const struct lease_ask *ask, enum store_verb v
     if (verb == STORE_RESUME) {
         own.label_length = 0; /* its texts come from the store */
         own.value_length = 0;
+        own.wait_until_us = 0;
     }
     return terms_create(&own);
 }
@@ -488,7 +494,7 @@ static struct terms *create_terms(const struct lease_ask *ask, enum store_verb v
 struct lease *lease_create(struct keeper *keeper, const struct lease_ask *ask,
                            struct lease_holder *holder, enum store_verb verb, int64_t now_us)
 {
-    struct lease *lease = memory_alloc(sizeof(*lease));
+    struct lease *lease = pool_alloc(keeper->pool, sizeof(*lease));
     lease->lock = lock_obtain(keeper, ask->key, ask->key_length);
     lease->lock->leases++;
     lease->holder = holder;
@@ -510,11 +516,11 @@ void lease_destroy(struct lease *lease)
     struct keeper *keeper = lease->lock->keeper;
     struct lock *lock = lease->lock;
     CHECK(lease->tenure == NULL);
-    CHECK(lease->place == NULL);
+    CHECK(lease_place(lease) == NULL);
     drop_bound(lease);
     CHECK(!lease->is_of_party);
     terms_destroy(lease->terms);
-    memory_free(lease);
+    pool_free(keeper->pool, lease, sizeof(*lease));
     keeper_dismiss(keeper);
     CHECK(lock->leases > 0);
     lock->leases--;

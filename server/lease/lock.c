@@ -14,11 +14,16 @@
 /* Room for locks that are due, at first. */
 #define DUE_MIN ((size_t)16)
 
+static size_t size_with_key(size_t key_length)
+{
+    return offsetof(struct lock, key) + key_length;
+}
+
 struct lock *lock_obtain(struct keeper *keeper, const char *key, size_t key_length)
 {
     struct lock *lock = lock_table_find(&keeper->locks, key, key_length);
     if (lock == NULL) {
-        lock = memory_alloc(offsetof(struct lock, key) + key_length);
+        lock = pool_alloc(keeper->pool, size_with_key(key_length));
         lock->keeper = keeper;
         LIST_INIT(&lock->tenures);
         lock->key_length = (uint16_t)key_length;
@@ -62,15 +67,15 @@ void lock_post(struct lock *lock)
 
 /* Readers behind one that asks need not wait for its answer. Those that asked out of turn and were
  * refused wait until somebody before them is served. */
-static void ask_for_followers(struct lock *lock, struct lease *first, bool again, int64_t now_us)
+static void ask_for_followers(struct lease *first, bool again, int64_t now_us)
 {
     size_t left = FOLLOWERS_MAX;
-    struct lease *lease = TAILQ_NEXT(first, place->link);
+    struct lease *lease = TAILQ_NEXT(first, terms->place->link);
     for (; lease != NULL && lease_is_reader(lease) && left > 0;
-         lease = TAILQ_NEXT(lease, place->link)) {
+         lease = TAILQ_NEXT(lease, terms->place->link)) {
         left--;
-        if (lease->tenure == NULL && (again || !lease->place->was_refused)) {
-            tenure_create(lock, lease, STORE_ACQUIRE, lease->place->deadline_us, now_us);
+        if (lease->tenure == NULL && (again || !lease->terms->place->was_refused)) {
+            tenure_create(lease, STORE_ACQUIRE, lease->terms->place->deadline_us, now_us);
         }
     }
 }
@@ -83,10 +88,10 @@ void lock_ask(struct lock *lock, int64_t now_us)
     }
     const bool is_new = first->tenure == NULL;
     if (is_new) {
-        tenure_create_queued(lock, first, now_us);
+        tenure_create_queued(first, now_us);
     }
     if (lease_is_reader(first) && first->tenure->state == TENURE_ASKING) {
-        ask_for_followers(lock, first, is_new, now_us);
+        ask_for_followers(first, is_new, now_us);
     }
 }
 
@@ -102,7 +107,7 @@ void lock_discard_unused(struct lock *lock)
 {
     if (is_unused(lock) && !lock->is_due && !lock->is_settling) {
         lock_table_remove(&lock->keeper->locks, lock);
-        memory_free(lock);
+        pool_free(lock->keeper->pool, lock, size_with_key(lock->key_length));
     }
 }
 

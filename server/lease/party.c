@@ -49,7 +49,7 @@ static bool search_party(struct search *search, struct lease_party *party)
         return false;
     }
     party->visit = search->visit;
-    LIST_FOREACH (lease, &party->waits, place->of_party) {
+    LIST_FOREACH (lease, &party->waits, terms->place->of_party) {
         const struct wait wait = {.lock = lease->lock,
                                   .lease = lease,
                                   .mode = lease->mode,
@@ -108,7 +108,7 @@ static bool search_wait(struct search *search, const struct wait *wait)
     if (wait->lock->queue == NULL) {
         return false;
     }
-    TAILQ_FOREACH (lease, &wait->lock->queue->waiters, place->link) {
+    TAILQ_FOREACH (lease, &wait->lock->queue->waiters, terms->place->link) {
         if (lease == wait->lease || search->leases_left == 0) {
             break;
         }

@@ -18,7 +18,7 @@ static void tell_position(struct lease *lease, size_t position, const struct sto
 {
     const struct lease_report report = {
         .event = LEASE_EVENT_QUEUED, .position = position, .result = result};
-    lease->place->told_position = (uint32_t)position;
+    lease->terms->place->told_position = (uint32_t)position;
     lease_tell(lease, &report, now_us);
 }
 
@@ -33,9 +33,9 @@ static size_t aim_cursor(struct queue *queue, bool tells_all)
         queue->cursor = TAILQ_FIRST(&queue->waiters);
         return 1;
     }
-    TAILQ_FOREACH_REVERSE(lease, &queue->waiters, waiter_list, place->link)
+    TAILQ_FOREACH_REVERSE(lease, &queue->waiters, waiter_list, terms->place->link)
     {
-        if (lease->place->told_position != 0) {
+        if (lease->terms->place->told_position != 0) {
             break;
         }
         queue->cursor = lease;
@@ -50,8 +50,8 @@ static void tell_from_cursor(struct queue *queue, size_t position,
 {
     struct lease *lease = NULL;
     while ((lease = queue->cursor) != NULL) {
-        queue->cursor = TAILQ_NEXT(lease, place->link);
-        if (lease->place->told_position != position) {
+        queue->cursor = TAILQ_NEXT(lease, terms->place->link);
+        if (lease->terms->place->told_position != position) {
             tell_position(lease, position, result, now_us);
         }
         position++;
@@ -96,15 +96,16 @@ static struct queue *create(struct lock *lock)
 void queue_push(struct lock *lock, struct lease *lease)
 {
     struct queue *queue = lock->queue != NULL ? lock->queue : create(lock);
-    CHECK(lease->place == NULL);
-    lease->place = memory_alloc(sizeof(*lease->place));
-    lease->place->lease = lease;
-    TAILQ_INSERT_TAIL(&queue->waiters, lease, place->link);
+    CHECK(lease_place(lease) == NULL);
+    struct place *place = pool_alloc(lock->keeper->pool, sizeof(*place));
+    place->lease = lease;
+    lease->terms->place = place;
+    TAILQ_INSERT_TAIL(&queue->waiters, lease, terms->place->link);
     queue->count++;
     lock->keeper->metrics->leases_waiting_now++;
-    lease->place->party = lease_party(lease);
-    if (lease->place->party != NULL) {
-        LIST_INSERT_HEAD(&lease->place->party->waits, lease, place->of_party);
+    place->party = lease_party(lease);
+    if (place->party != NULL) {
+        LIST_INSERT_HEAD(&place->party->waits, lease, terms->place->of_party);
     }
     wheel_set(lock->keeper->wheel, &queue->news, KEEPER_AT_ONCE_US);
 }
@@ -112,19 +113,21 @@ void queue_push(struct lock *lock, struct lease *lease)
 void queue_remove(struct lock *lock, struct lease *lease)
 {
     struct queue *queue = lock->queue;
-    CHECK(lease->place != NULL);
+    struct place *place = lease_place(lease);
+    CHECK(place != NULL);
     if (queue->cursor == lease) {
-        queue->cursor = TAILQ_NEXT(lease, place->link);
+        queue->cursor = TAILQ_NEXT(lease, terms->place->link);
     }
-    TAILQ_REMOVE(&queue->waiters, lease, place->link);
+    TAILQ_REMOVE(&queue->waiters, lease, terms->place->link);
     queue->count--;
     lock->keeper->metrics->leases_waiting_now--;
-    if (lease->place->party != NULL) {
-        LIST_REMOVE(lease, place->of_party);
+    if (place->party != NULL) {
+        LIST_REMOVE(lease, terms->place->of_party);
     }
-    wheel_clear(lock->keeper->wheel, &lease->place->timer);
-    memory_free(lease->place);
-    lease->place = NULL;
+    wheel_clear(lock->keeper->wheel, &place->timer);
+    pool_free(lock->keeper->pool, place, sizeof(*place));
+    lease->terms->place = NULL;
+    lease->terms = terms_trim(lease->terms);
     if (queue->count == 0) {
         if (!queue->is_telling) {
             queue_destroy(queue);

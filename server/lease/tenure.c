@@ -6,7 +6,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "lease/inquiry.h"
 #include "lease/keeper_internal.h"
 #include "lease/lock.h"
@@ -35,6 +34,11 @@ static int64_t earlier(int64_t a_us, int64_t b_us)
 static bool is_exclusive(const struct tenure *tenure)
 {
     return tenure->mode == STORE_EXCLUSIVE;
+}
+
+struct lock *tenure_lock(const struct tenure *tenure)
+{
+    return tenure->lease != NULL ? tenure->lease->lock : tenure->inquiry->lock;
 }
 
 static struct lease *leaving_of(const struct tenure *tenure)
@@ -71,9 +75,9 @@ static void recount(struct tenure *tenure)
 {
     const bool counts = tenure->lease == NULL && leaving_of(tenure) == NULL;
     if (counts && !tenure->is_counted) {
-        keeper_retain(tenure->lock->keeper);
+        keeper_retain(tenure_lock(tenure)->keeper);
     } else if (!counts && tenure->is_counted) {
-        keeper_dismiss(tenure->lock->keeper);
+        keeper_dismiss(tenure_lock(tenure)->keeper);
     }
     tenure->is_counted = counts;
 }
@@ -129,9 +133,9 @@ static struct store_op *fill(struct tenure *tenure, enum store_verb verb)
         tenure->inquiry->ttl_ms = lease->ttl_ms;
         tenure->inquiry->lock_delay_ms = lease_terms(lease)->lock_delay_ms;
         const struct terms *terms = lease_terms(lease);
-        op->label = terms->texts;
+        op->label = terms_have_texts(terms) ? terms->texts : NULL;
         op->label_length = terms->label_length;
-        op->value = terms->texts + terms->label_length;
+        op->value = terms_have_texts(terms) ? terms->texts + terms->label_length : NULL;
         op->value_length = terms->value_length;
     } else if (verb == STORE_RENEW) {
         op->token = (struct id128){0}; /* nobody may resume what is between two leases */
@@ -154,7 +158,7 @@ static uint32_t block_for(const struct tenure *tenure, size_t waiters)
 
 static void ask(struct tenure *tenure, enum store_verb verb, int64_t now_us)
 {
-    const size_t others = queue_count(tenure->lock->queue);
+    const size_t others = queue_count(tenure_lock(tenure)->queue);
     struct store_op *op = fill(tenure, verb);
     tenure->state = TENURE_ASKING;
     tenure->is_hinted = false;
@@ -184,8 +188,8 @@ static void settle(struct tenure *tenure, int64_t now_us)
 /* Nothing but the end is to come. */
 static void begin_end(struct tenure *tenure)
 {
-    struct lock *lock = tenure->lock;
-    wheel_clear(tenure->lock->keeper->wheel, &tenure->timer);
+    struct lock *lock = tenure_lock(tenure);
+    wheel_clear(tenure_lock(tenure)->keeper->wheel, &tenure->timer);
     tenure->state = TENURE_ENDING;
     tenure->is_owned = false;
     if (lock->queue != NULL) {
@@ -241,7 +245,7 @@ static void tell_leaving(struct lease *lease, bool is_gone, int64_t deadline_us,
 static void restore_entry(struct tenure *tenure, int64_t now_us)
 {
     struct tenure *other = NULL;
-    LIST_FOREACH (other, &tenure->lock->tenures, link) {
+    LIST_FOREACH (other, &tenure_lock(tenure)->tenures, link) {
         if (other != tenure && inquiry_wants_queue(other)) {
             tenure_ask_again(other, now_us);
         }
@@ -306,7 +310,7 @@ static void arm(struct tenure *tenure)
     } else if (!tenure->is_at_risk) {
         next_us = earlier(next_us, tenure->inquiry->at_risk_us);
     }
-    wheel_set(tenure->lock->keeper->wheel, &tenure->timer, next_us);
+    wheel_set(tenure_lock(tenure)->keeper->wheel, &tenure->timer, next_us);
 }
 
 /* The key may live as long as the new ttl from now on, and no longer if that is shorter. */
@@ -329,7 +333,7 @@ static void renew(struct tenure *tenure, uint32_t fence_block, int64_t now_us)
 
 static void renew_for_waiters(struct tenure *tenure, int64_t now_us)
 {
-    renew(tenure, block_for(tenure, queue_count(tenure->lock->queue)), now_us);
+    renew(tenure, block_for(tenure, queue_count(tenure_lock(tenure)->queue)), now_us);
 }
 
 static bool is_due(const struct tenure *tenure, int64_t now_us)
@@ -352,7 +356,7 @@ static void on_held_timer(struct tenure *tenure, int64_t now_us)
     arm(tenure);
     if (becomes_at_risk && tenure->lease != NULL) {
         const struct lease_report report = {.event = LEASE_EVENT_AT_RISK};
-        tenure->lock->keeper->metrics->leases_at_risk++;
+        tenure_lock(tenure)->keeper->metrics->leases_at_risk++;
         lease_tell(tenure->lease, &report, now_us);
     }
 }
@@ -401,12 +405,12 @@ static void on_renewed(struct tenure *tenure, const struct store_result *result,
     }
     const bool was_at_risk = tenure->is_at_risk;
     tenure->is_at_risk = false;
-    tenure->lock->keeper->metrics->renewals_confirmed++;
+    tenure_lock(tenure)->keeper->metrics->renewals_confirmed++;
     confirm(tenure, result, now_us);
     inquiry_rest(tenure, now_us);
     arm(tenure);
     if (tenure->lease == NULL) {
-        lock_settle(tenure->lock, now_us);
+        lock_settle(tenure_lock(tenure), now_us);
     } else if (was_at_risk) {
         const struct lease_report report = {.event = LEASE_EVENT_RENEWED};
         lease_tell(tenure->lease, &report, now_us);
@@ -419,9 +423,9 @@ static void on_renewed(struct tenure *tenure, const struct store_result *result,
 
 static void grant(struct tenure *tenure, struct lease *lease, int64_t since_ms, int64_t now_us)
 {
-    struct lock *lock = tenure->lock;
+    struct lock *lock = tenure_lock(tenure);
     const uint64_t fence = tenure->inquiry->fence;
-    if (lease->place != NULL) {
+    if (lease_place(lease) != NULL) {
         queue_remove(lock, lease);
     }
     set_lease(tenure, lease);
@@ -437,7 +441,7 @@ static void grant(struct tenure *tenure, struct lease *lease, int64_t since_ms, 
 /* The next waiter if it can take over what this server holds. */
 static struct lease *next_taker(const struct tenure *tenure)
 {
-    struct lease *lease = queue_first(tenure->lock->queue);
+    struct lease *lease = queue_first(tenure_lock(tenure)->queue);
     const bool can_take = lease != NULL && is_exclusive(tenure) && lease->mode == STORE_EXCLUSIVE &&
                           !lease->is_detached && lease->tenure == NULL;
     return can_take ? lease : NULL;
@@ -445,7 +449,7 @@ static struct lease *next_taker(const struct tenure *tenure)
 
 static bool is_run_over(const struct tenure *tenure, int64_t now_us)
 {
-    const struct keeper_config *config = &tenure->lock->keeper->config;
+    const struct keeper_config *config = &tenure_lock(tenure)->keeper->config;
     const struct inquiry *inquiry = tenure->inquiry;
     if (config->handoff_run_max <= 1) {
         return inquiry->grants >
@@ -489,8 +493,8 @@ static void grant_next(struct tenure *tenure, struct lease *lease, int64_t now_u
     if (lease_terms(lease)->grace_ms > 0 || lease_terms(lease)->value_length > 0) {
         inquiry->written_us = now_us - WRITE_INTERVAL_US; /* others are to see it at once */
     }
-    tenure->lock->keeper->metrics->leases_handed_on++;
-    grant(tenure, lease, tenure->lock->keeper->ahead_ms + now_us / CLOCK_US_PER_MS, now_us);
+    tenure_lock(tenure)->keeper->metrics->leases_handed_on++;
+    grant(tenure, lease, tenure_lock(tenure)->keeper->ahead_ms + now_us / CLOCK_US_PER_MS, now_us);
 }
 
 void tenure_hand_on(struct tenure *tenure, int64_t now_us)
@@ -527,8 +531,8 @@ void tenure_hand_on(struct tenure *tenure, int64_t now_us)
 static void refuse(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
     struct lease *lease = tenure->lease;
-    struct lock *lock = tenure->lock;
-    if (lease->place != NULL) {
+    struct lock *lock = tenure_lock(tenure);
+    if (lease_place(lease) != NULL) {
         queue_remove(lock, lease);
     }
     drop_lease(tenure);
@@ -540,7 +544,7 @@ static void refuse(struct tenure *tenure, const struct store_result *result, int
 /* A reader that asked out of turn waits on like all the others. */
 static void withdraw_follower(struct tenure *tenure, int64_t now_us)
 {
-    tenure->lease->place->was_refused = true;
+    tenure->lease->terms->place->was_refused = true;
     drop_lease(tenure);
     begin_end(tenure);
     settle(tenure, now_us);
@@ -560,7 +564,7 @@ static int64_t ask_again_us(const struct store_holder *holder, int64_t now_us)
 
 static void on_blocked(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
-    if (tenure->lease->place == NULL) {
+    if (lease_place(tenure->lease) == NULL) {
         refuse(tenure, result, now_us);
     } else if (!inquiry_wants_queue(tenure)) {
         withdraw_follower(tenure, now_us);
@@ -568,9 +572,9 @@ static void on_blocked(struct tenure *tenure, const struct store_result *result,
         ask(tenure, STORE_ACQUIRE, now_us);
     } else {
         tenure->state = TENURE_QUEUED;
-        wheel_set(tenure->lock->keeper->wheel, &tenure->timer,
+        wheel_set(tenure_lock(tenure)->keeper->wheel, &tenure->timer,
                   ask_again_us(&result->holder, now_us));
-        queue_note_holder(tenure->lock->queue, &result->holder, now_us);
+        queue_note_holder(tenure_lock(tenure)->queue, &result->holder, now_us);
     }
 }
 
@@ -581,26 +585,26 @@ static void take_resumed(struct tenure *tenure, const struct store_result *resul
     tenure->mode = result->holder.mode;
     lease->mode = result->holder.mode;
     lease_take_texts(lease, &result->holder);
-    tenure->lock->keeper->metrics->leases_resumed++;
+    tenure_lock(tenure)->keeper->metrics->leases_resumed++;
 }
 
 /* What is to be handed on is the first of its lock's tenures. */
 static void own(struct tenure *tenure)
 {
-    struct tenure *before = lock_owned(tenure->lock);
+    struct tenure *before = lock_owned(tenure_lock(tenure));
     if (before != NULL) {
         before->is_owned = false; /* one that was resumed elsewhere: its renewal will tell */
     }
     tenure->is_owned = true;
     LIST_REMOVE(tenure, link);
-    LIST_INSERT_HEAD(&tenure->lock->tenures, tenure, link);
+    LIST_INSERT_HEAD(&tenure_lock(tenure)->tenures, tenure, link);
 }
 
 static void enlist(struct tenure *tenure)
 {
-    struct tenure *owned = lock_owned(tenure->lock);
+    struct tenure *owned = lock_owned(tenure_lock(tenure));
     if (owned == NULL) {
-        LIST_INSERT_HEAD(&tenure->lock->tenures, tenure, link);
+        LIST_INSERT_HEAD(&tenure_lock(tenure)->tenures, tenure, link);
     } else {
         LIST_INSERT_AFTER(owned, tenure, link);
     }
@@ -618,7 +622,7 @@ static void on_owned(struct tenure *tenure, const struct store_result *result, i
     if (inquiry->operation.op.verb == STORE_RESUME) {
         take_resumed(tenure, result);
     } else {
-        tenure->lock->keeper->ahead_ms = result->since_ms - now_us / CLOCK_US_PER_MS;
+        tenure_lock(tenure)->keeper->ahead_ms = result->since_ms - now_us / CLOCK_US_PER_MS;
     }
     if (is_exclusive(tenure) && !lease->is_detached) {
         own(tenure);
@@ -631,7 +635,7 @@ static void on_owned(struct tenure *tenure, const struct store_result *result, i
     inquiry->grants = 1;
     drop_lease(tenure);
     arm(tenure);
-    lock_settle(tenure->lock, now_us);
+    lock_settle(tenure_lock(tenure), now_us);
 }
 
 /* The tenure here of the lease that this one has resumed; NULL when there is none. */
@@ -642,7 +646,7 @@ static struct tenure *find_same_token(const struct tenure *tenure)
     if (op->verb != STORE_RESUME) {
         return NULL;
     }
-    LIST_FOREACH (other, &tenure->lock->tenures, link) {
+    LIST_FOREACH (other, &tenure_lock(tenure)->tenures, link) {
         if (other != tenure && other->lease != NULL && tenure_is_held(other) &&
             id128_equal(&other->lease->token, &op->token)) {
             return other;
@@ -659,7 +663,7 @@ static bool supersede(struct tenure *tenure, int64_t now_us)
     while ((same = find_same_token(tenure)) != NULL) {
         lose(same, LEASE_LOSS_RESUMED, now_us);
     }
-    struct tenure *before = lock_owned(tenure->lock);
+    struct tenure *before = lock_owned(tenure_lock(tenure));
     if (before != NULL && is_exclusive(tenure)) {
         lose(before, now_us < tenure_deadline_us(before) ? LEASE_LOSS_TAKEN : LEASE_LOSS_EXPIRED,
              now_us);
@@ -675,7 +679,7 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
             if (supersede(tenure, now_us)) {
                 on_owned(tenure, result, now_us);
             }
-        } else if (tenure->lease->place != NULL) {
+        } else if (lease_place(tenure->lease) != NULL) {
             ask(tenure, STORE_ACQUIRE, now_us);
         } else {
             refuse(tenure, &late, now_us);
@@ -686,7 +690,7 @@ static void on_asked(struct tenure *tenure, const struct store_result *result, i
         on_blocked(tenure, result, now_us);
         break;
     case STORE_UNAVAILABLE:
-        if (tenure->lease->place == NULL) {
+        if (lease_place(tenure->lease) == NULL) {
             refuse(tenure, result, now_us);
         } else if (inquiry_wants_queue(tenure)) {
             ask(tenure, STORE_ACQUIRE, now_us); /* nothing that was sent is in force any more */
@@ -727,11 +731,11 @@ static void on_operation_done(struct operation *operation, const struct store_re
     }
 }
 
-static struct tenure *create(struct lock *lock, struct lease *lease, enum store_verb verb,
-                             bool wants_queue, int64_t deadline_us, int64_t now_us)
+static struct tenure *create(struct lease *lease, enum store_verb verb, bool wants_queue,
+                             int64_t deadline_us, int64_t now_us)
 {
-    struct tenure *tenure = memory_alloc(sizeof(*tenure));
-    tenure->lock = lock;
+    struct tenure *tenure = pool_alloc(lease->lock->keeper->pool, sizeof(*tenure));
+    set_lease(tenure, lease);
     enlist(tenure);
     timer_init(&tenure->timer, on_timer);
     tenure->id = lease->is_detached ? lease->token : id128_random();
@@ -743,26 +747,25 @@ static struct tenure *create(struct lock *lock, struct lease *lease, enum store_
     op->limit = lease_terms(lease)->limit;
     op->wants_queue = wants_queue;
     tenure->inquiry->operation.deadline_us = deadline_us;
-    set_lease(tenure, lease);
     ask(tenure, verb, now_us);
     return tenure;
 }
 
-struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_verb verb,
-                             int64_t deadline_us, int64_t now_us)
+struct tenure *tenure_create(struct lease *lease, enum store_verb verb, int64_t deadline_us,
+                             int64_t now_us)
 {
-    return create(lock, lease, verb, false, deadline_us, now_us);
+    return create(lease, verb, false, deadline_us, now_us);
 }
 
-struct tenure *tenure_create_queued(struct lock *lock, struct lease *lease, int64_t now_us)
+struct tenure *tenure_create_queued(struct lease *lease, int64_t now_us)
 {
-    return create(lock, lease, STORE_ACQUIRE, true, CLOCK_NEVER, now_us);
+    return create(lease, STORE_ACQUIRE, true, CLOCK_NEVER, now_us);
 }
 
 void tenure_destroy(struct tenure *tenure)
 {
-    struct keeper *keeper = tenure->lock->keeper;
-    struct lock *lock = tenure->lock;
+    struct lock *lock = tenure_lock(tenure);
+    struct keeper *keeper = lock->keeper;
     CHECK(tenure->lease == NULL);
     CHECK(leaving_of(tenure) == NULL);
     wheel_clear(keeper->wheel, &tenure->timer);
@@ -771,7 +774,7 @@ void tenure_destroy(struct tenure *tenure)
     if (tenure->is_counted) {
         keeper_dismiss(keeper);
     }
-    memory_free(tenure);
+    pool_free(keeper->pool, tenure, sizeof(*tenure));
     lock_discard_unused(lock);
 }
 
@@ -794,9 +797,9 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
         leaving->tenure = tenure;
         recount(tenure);
     }
-    if (tenure->is_owned && tenure->lock->queue != NULL && inquiry->close_ms == 0 &&
+    if (tenure->is_owned && tenure_lock(tenure)->queue != NULL && inquiry->close_ms == 0 &&
         !is_for_the_store) {
-        lock_post(tenure->lock);
+        lock_post(tenure_lock(tenure));
     } else {
         tenure_end(tenure, now_us);
     }
@@ -840,7 +843,7 @@ void tenure_refresh(struct tenure *tenure, int64_t now_us)
 void tenure_ask_again(struct tenure *tenure, int64_t now_us)
 {
     if (tenure->state == TENURE_QUEUED) {
-        wheel_clear(tenure->lock->keeper->wheel, &tenure->timer);
+        wheel_clear(tenure_lock(tenure)->keeper->wheel, &tenure->timer);
         ask(tenure, STORE_ACQUIRE, now_us);
     } else if (tenure->state == TENURE_ASKING) {
         tenure->is_hinted = true;

@@ -34,7 +34,6 @@ enum tenure_state { TENURE_ASKING, TENURE_QUEUED, TENURE_HELD, TENURE_RENEWING, 
 struct inquiry;
 
 struct tenure {
-    struct lock *lock;
     LIST_ENTRY(tenure) link; /* in its lock */
     struct lease *lease;     /* who it is for; NULL: nobody, or nobody yet */
     struct inquiry *inquiry; /* what the store is asked; NULL only while HELD by a lease */
@@ -54,18 +53,21 @@ struct tenure {
                            deadline */
 };
 
-/* Asks for `lock` on behalf of `lease`, whose tenure it becomes; nobody waits for the answer after
+/* Asks for a lock on behalf of `lease`, whose tenure it becomes; nobody waits for the answer after
  * `deadline_us`. */
-struct tenure *tenure_create(struct lock *lock, struct lease *lease, enum store_verb verb,
-                             int64_t deadline_us, int64_t now_us);
+struct tenure *tenure_create(struct lease *lease, enum store_verb verb, int64_t deadline_us,
+                             int64_t now_us);
 
 /* Likewise by an ACQUIRE that queues up, for as long as it takes. */
-struct tenure *tenure_create_queued(struct lock *lock, struct lease *lease, int64_t now_us);
+struct tenure *tenure_create_queued(struct lease *lease, int64_t now_us);
 
 /* Frees it without a word to the store. */
 void tenure_destroy(struct tenure *tenure);
 
 bool tenure_is_held(const struct tenure *tenure);
+
+/* What it is, or would be, a hold on: its lease's lock, or what it asks about. */
+struct lock *tenure_lock(const struct tenure *tenure);
 
 /* Until when it is valid; 0 before it is held. */
 int64_t tenure_deadline_us(const struct tenure *tenure);

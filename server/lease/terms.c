@@ -23,16 +23,28 @@ static struct terms *create(const char *label, size_t label_length, const char *
 
 struct terms *terms_create(const struct lease_ask *ask)
 {
-    if (ask->limit == 0 && ask->grace_ms == 0 && ask->lock_delay_ms == 0 && ask->max_hold_ms == 0 &&
-        ask->label_length == 0 && ask->value_length == 0) {
-        return NULL;
-    }
     struct terms *terms = create(ask->label, ask->label_length, ask->value, ask->value_length);
     terms->limit = ask->limit;
     terms->grace_ms = ask->grace_ms;
     terms->lock_delay_ms = ask->lock_delay_ms;
     terms->max_hold_ms = ask->max_hold_ms;
+    return ask->wait_until_us != 0 ? terms : terms_trim(terms);
+}
+
+struct terms *terms_trim(struct terms *terms)
+{
+    if (terms->limit == 0 && terms->grace_ms == 0 && terms->lock_delay_ms == 0 &&
+        terms->max_hold_ms == 0 && !terms_have_texts(terms) && terms->place == NULL &&
+        terms->bound == NULL) {
+        terms_destroy(terms);
+        return NULL;
+    }
     return terms;
+}
+
+bool terms_have_texts(const struct terms *terms)
+{
+    return terms->label_length > 0 || terms->value_length > 0;
 }
 
 /* What is not text. */
@@ -42,7 +54,9 @@ static void take_numbers(struct terms *terms, struct terms *from)
     terms->grace_ms = from->grace_ms;
     terms->lock_delay_ms = from->lock_delay_ms;
     terms->max_hold_ms = from->max_hold_ms;
+    terms->place = from->place;
     terms->bound = from->bound;
+    from->place = NULL;
     from->bound = NULL;
 }
 
@@ -54,7 +68,7 @@ struct terms *terms_with_texts(struct terms *terms, const struct store_holder *h
     struct terms *with =
         create(holder->label, holder->label_length, holder->value, holder->value_length);
     if (terms != NULL) {
-        CHECK(terms->label_length == 0 && terms->value_length == 0);
+        CHECK(!terms_have_texts(terms));
         take_numbers(with, terms);
         terms_destroy(terms);
     }
@@ -71,6 +85,6 @@ struct terms *terms_move(struct terms *terms)
 
 void terms_destroy(struct terms *terms)
 {
-    CHECK(terms == NULL || terms->bound == NULL);
+    CHECK(terms == NULL || (terms->place == NULL && terms->bound == NULL));
     memory_free(terms);
 }

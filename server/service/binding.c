@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include "base/table.h"
 #include "service/answers.h"
 
@@ -27,6 +28,12 @@ static struct session *session_of(const struct binding *binding)
 {
     struct lease_party *party = binding->group.holder.party;
     return binding->link.le_prev == NULL ? NULL : CONTAINER_OF(party, struct session, party);
+}
+
+static struct services *services_of(const struct binding *binding)
+{
+    const struct session *session = session_of(binding);
+    return session != NULL ? session->services : binding->release->services;
 }
 
 static const struct binding_owner *owner_of(const struct binding *binding)
@@ -60,10 +67,10 @@ static void detach(struct binding *binding)
     }
 }
 
-static void destroy(struct binding *binding)
+static void destroy(struct binding *binding, struct services *services)
 {
     detach(binding);
-    memory_free(binding);
+    pool_free(services->bindings, binding, sizeof(*binding));
 }
 
 static void answer_waits(struct binding *binding, bool was_released)
@@ -143,6 +150,7 @@ static void on_event(struct group *group, const struct lease_report *report, int
     }
     struct call *call = binding->call;
     const struct binding_owner *owner = owner_of(binding);
+    struct services *services = services_of(binding);
     const bool is_over = is_end(report->event);
     if (is_over) {
         answer_waits(binding, report->event == LEASE_EVENT_RELEASED);
@@ -152,7 +160,7 @@ static void on_event(struct group *group, const struct lease_report *report, int
         owner->on_event(call, group, report, now_us);
     }
     if (is_over) {
-        memory_free(binding);
+        pool_free(services->bindings, binding, sizeof(*binding));
     }
 }
 
@@ -199,10 +207,11 @@ struct binding *binding_create(struct call *call, const struct binding_owner *ow
     if (!has_room(call, ask->count)) {
         return NULL;
     }
-    struct binding *binding = memory_alloc(sizeof(*binding));
+    struct pool *pool = session->services->bindings;
+    struct binding *binding = pool_alloc(pool, sizeof(*binding));
     group_init(&binding->group, on_event);
     if (!ask_keeper(&binding->group, session->services->keeper, ask, &problem, now_us)) {
-        memory_free(binding);
+        pool_free(pool, binding, sizeof(*binding));
         answer_problem(call, &problem);
         return NULL;
     }
@@ -244,27 +253,29 @@ static void release(struct binding *binding, struct services *services, int64_t 
 void binding_release(struct binding *binding, int64_t now_us)
 {
     if (!group_is_releasing(&binding->group)) {
-        release(binding, session_of(binding)->services, now_us);
+        release(binding, services_of(binding), now_us);
     }
 }
 
 void binding_abandon(struct binding *binding, int64_t now_us)
 {
+    struct services *services = services_of(binding);
     binding->call = NULL;
     leave_session(binding);
     if (!is_awaited(binding)) {
         group_abandon(&binding->group, now_us);
-        destroy(binding);
+        destroy(binding, services);
     }
 }
 
 void binding_revoke(struct binding *binding, int64_t now_us)
 {
+    struct services *services = services_of(binding);
     binding->call = NULL;
     leave_session(binding);
     if (!is_awaited(binding)) {
         group_revoke(&binding->group, now_us);
-        destroy(binding);
+        destroy(binding, services);
     }
 }
 
@@ -301,11 +312,12 @@ struct release_wait *binding_await_release(struct binding *binding, struct call 
 void binding_stop_waiting(struct release_wait *wait, int64_t now_us)
 {
     struct binding *binding = wait->release->binding;
+    struct services *services = wait->release->services;
     LIST_REMOVE(wait, link);
     memory_free(wait);
     if (session_of(binding) == NULL && !is_awaited(binding)) {
         group_revoke(&binding->group, now_us);
-        destroy(binding);
+        destroy(binding, services);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "service/services.h"
 
 #include "base/check.h"
+#include "base/pool.h"
 #include "service/descriptors.h"
 #include "service/methods.h"
 
@@ -15,6 +16,7 @@ void services_init(struct services *services, const struct services_config *conf
         .keeper = keeper,
         .metrics = metrics,
         .descriptors = descriptors_create(),
+        .bindings = pool_create(),
     };
     TAILQ_INIT(&services->session_list);
     health_init(&services->health);
@@ -24,6 +26,7 @@ void services_release(struct services *services)
 {
     CHECK(services->sessions == 0);
     descriptors_destroy(services->descriptors);
+    pool_destroy(services->bindings);
 }
 
 void services_drain(struct services *services)

@@ -17,6 +17,7 @@
 
 struct descriptors;
 struct fleet_source;
+struct pool;
 struct release;
 struct session;
 TAILQ_HEAD(session_list, session);
@@ -45,6 +46,7 @@ struct services {
     bool is_draining;                /* new leases are refused with UNAVAILABLE */
     struct health health;            /* see service/health.h */
     struct descriptors *descriptors; /* of the API: see service/descriptors.h */
+    struct pool *bindings;           /* memory for them */
     struct release *releases;        /* leases being given back: see service/binding.h */
 };
 
