@@ -11,10 +11,15 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-/* A slab lies at a multiple of its size, so that an object's address tells which one it is in. */
-#define SLAB_SIZE   ((size_t)64 * 1024)
+/* A slab lies at a multiple of its size, so that an object's address tells which one it is in. Only
+ * what of it was used takes memory; small ones would leave many gaps between them. */
+#define SLAB_SIZE   ((size_t)1024 * 1024)
 #define GRAIN       ((size_t)8)
 #define CLASS_COUNT (POOL_OBJECT_MAX / GRAIN)
+
+/* Empty slabs of one size that are kept, or objects that come and go would take new ones each time.
+ */
+#define EMPTY_MAX ((size_t)2)
 
 /* A free object. */
 struct vacancy {
@@ -30,12 +35,19 @@ struct slab {
 
 LIST_HEAD(slab_list, slab);
 
+/* Objects of one size. */
+struct class
+{
+    struct slab_list slabs; /* that have room */
+    size_t empty;           /* of them */
+};
+
 struct pool {
-    struct slab_list classes[CLASS_COUNT]; /* by size; slabs that have room */
+    struct class classes[CLASS_COUNT];
     size_t slabs;
 };
 
-static struct slab_list *class_of(struct pool *pool, size_t size)
+static struct class *class_of(struct pool *pool, size_t size)
 {
     return &pool->classes[(size + GRAIN - 1) / GRAIN - 1];
 }
@@ -50,18 +62,21 @@ static bool has_room(const struct slab *slab, size_t size)
     return slab->freed != NULL || slab->fresh + rounded(size) <= SLAB_SIZE;
 }
 
-static struct slab *create_slab(struct pool *pool, struct slab_list *list)
+static struct slab *create_slab(struct pool *pool, struct class *class)
 {
     struct slab *slab = memory_alloc_aligned(SLAB_SIZE, SLAB_SIZE);
     *slab = (struct slab){.fresh = (uint32_t)rounded(sizeof(*slab))};
     ASAN_POISON_MEMORY_REGION((char *)slab + slab->fresh, SLAB_SIZE - slab->fresh);
-    LIST_INSERT_HEAD(list, slab, link);
+    LIST_INSERT_HEAD(&class->slabs, slab, link);
+    class->empty++;
     pool->slabs++;
     return slab;
 }
 
-static void destroy_slab(struct pool *pool, struct slab *slab)
+static void destroy_empty(struct pool *pool, struct class *class, struct slab *slab)
 {
+    CHECK(slab->used == 0);
+    class->empty--;
     LIST_REMOVE(slab, link);
     ASAN_UNPOISON_MEMORY_REGION(slab, SLAB_SIZE);
     memory_free(slab);
@@ -89,24 +104,18 @@ void *pool_alloc(struct pool *pool, size_t size)
     if (size > POOL_OBJECT_MAX) {
         return memory_alloc(size);
     }
-    struct slab_list *list = class_of(pool, size);
-    struct slab *slab = LIST_FIRST(list);
+    struct class *class = class_of(pool, size);
+    struct slab *slab = LIST_FIRST(&class->slabs);
     if (slab == NULL) {
-        slab = create_slab(pool, list);
+        slab = create_slab(pool, class);
     }
     void *object = take_place(slab, size);
+    class->empty -= slab->used == 0 ? 1 : 0;
     slab->used++;
     if (!has_room(slab, size)) {
         LIST_REMOVE(slab, link);
     }
     return memset(object, 0, size);
-}
-
-/* The last slab with room stays, or a single object that comes and goes would take one each time.
- */
-static bool is_spare(const struct slab *slab, const struct slab_list *list)
-{
-    return slab->used == 0 && (LIST_FIRST(list) != slab || LIST_NEXT(slab, link) != NULL);
 }
 
 void pool_free(struct pool *pool, void *object, size_t size)
@@ -115,20 +124,21 @@ void pool_free(struct pool *pool, void *object, size_t size)
         memory_free(object);
         return;
     }
-    struct slab_list *list = class_of(pool, size);
+    struct class *class = class_of(pool, size);
     struct slab *slab = (void *)((uintptr_t)object & ~(SLAB_SIZE - 1));
     struct vacancy *vacancy = object;
     CHECK(slab->used > 0);
     if (!has_room(slab, size)) {
-        LIST_INSERT_HEAD(list, slab, link);
+        LIST_INSERT_HEAD(&class->slabs, slab, link);
     }
     ASAN_UNPOISON_MEMORY_REGION(vacancy, sizeof(*vacancy));
     vacancy->next = slab->freed;
     ASAN_POISON_MEMORY_REGION(object, rounded(size));
     slab->freed = vacancy;
     slab->used--;
-    if (is_spare(slab, list)) {
-        destroy_slab(pool, slab);
+    class->empty += slab->used == 0 ? 1 : 0;
+    if (class->empty > EMPTY_MAX) {
+        destroy_empty(pool, class, slab);
     }
 }
 
@@ -140,10 +150,9 @@ struct pool *pool_create(void)
 void pool_destroy(struct pool *pool)
 {
     for (size_t i = 0; i < CLASS_COUNT; i++) {
-        struct slab *slab = LIST_FIRST(&pool->classes[i]);
-        if (slab != NULL) {
-            CHECK(slab->used == 0);
-            destroy_slab(pool, slab);
+        struct class *class = &pool->classes[i];
+        while (!LIST_EMPTY(&class->slabs)) {
+            destroy_empty(pool, class, LIST_FIRST(&class->slabs));
         }
     }
     CHECK(pool->slabs == 0);

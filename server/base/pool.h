@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A pool: small objects by the hundred thousand, without what a general allocator adds to each. It
- * takes memory in slabs of objects of one size, uses first what was freed last, and gives a slab
- * back when nothing in it is in use. One thread. Like memory.h it ends the process when memory runs
- * out.
+ * takes memory in slabs of objects of one size, uses first what was freed last, and gives slabs
+ * back in which nothing is in use, but for a few. One thread. Like memory.h it ends the process
+ * when memory runs out.
  */
 #ifndef HOLDFAST_BASE_POOL_H
 #define HOLDFAST_BASE_POOL_H

@@ -13,8 +13,8 @@
 
 #include "base/compiler.h"
 
-#define MANY      4000
-#define SLAB_SIZE 65536
+#define MANY      40000
+#define SLAB_SIZE 1048576
 
 static int setup(void **state)
 {
