@@ -87,6 +87,24 @@ bool inquiry_wants_queue(const struct tenure *tenure)
     return tenure->inquiry != NULL && tenure->inquiry->operation.op.wants_queue;
 }
 
+bool inquiry_ends_run(const struct inquiry *inquiry, int64_t now_us)
+{
+    const struct keeper_config *config = &inquiry->lock->keeper->config;
+    if (config->handoff_run_max <= 1) {
+        return inquiry->grants >
+               0; /* who else waits is not known well enough to do without asking */
+    }
+    return inquiry->waiting > 0 && inquiry->grants > 0 &&
+           (inquiry->grants >= config->handoff_run_max ||
+            now_us - inquiry->held_us >= config->handoff_run_ms * CLOCK_US_PER_MS);
+}
+
+bool inquiry_needs_sync(const struct inquiry *inquiry, int64_t now_us)
+{
+    const int64_t ttl_us = inquiry->ttl_ms * CLOCK_US_PER_MS;
+    return inquiry->fence >= inquiry->fence_end || inquiry->deadline_us - now_us < ttl_us / 4;
+}
+
 void inquiry_keep_texts(struct tenure *tenure, struct lease *lease)
 {
     struct inquiry *inquiry = tenure->inquiry;

@@ -56,6 +56,12 @@ NODISCARD bool inquiry_stop(struct tenure *tenure);
 /* Whether the question that is, or was last, asked may leave our entry in the queue. */
 bool inquiry_wants_queue(const struct tenure *tenure);
 
+/* Whether the run of grants here is over, for other servers wait. */
+bool inquiry_ends_run(const struct inquiry *inquiry, int64_t now_us);
+
+/* Whether the next grant must wait for a word of the store: for fences, or for time. */
+bool inquiry_needs_sync(const struct inquiry *inquiry, int64_t now_us);
+
 /* The operation under way may still point at the texts of the lease, which is about to go: they
  * change places with a copy. */
 void inquiry_keep_texts(struct tenure *tenure, struct lease *lease);

@@ -85,6 +85,13 @@ const struct terms *lease_terms(const struct lease *lease);
 /* Its place in its lock's queue; NULL: it is not in there. */
 struct place *lease_place(const struct lease *lease);
 
+/* Whether somebody may come to another server with its token. Who handed such a tenure on in memory
+ * could not know that it is gone. A resumed lease keeps the token that the store has. */
+bool lease_is_resumable(const struct lease *lease);
+
+/* The lock delay that begins when the lease is lost. */
+uint32_t lease_close_ms(const struct lease *lease);
+
 /* Whether it asks along with other readers before it in the queue. */
 bool lease_is_reader(const struct lease *lease);
 

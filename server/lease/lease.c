@@ -71,6 +71,17 @@ struct place *lease_place(const struct lease *lease)
     return lease_terms(lease)->place;
 }
 
+bool lease_is_resumable(const struct lease *lease)
+{
+    return lease_terms(lease)->grace_ms > 0 || lease->is_resume || lease->is_detached ||
+           lease->mode == STORE_SHARED;
+}
+
+uint32_t lease_close_ms(const struct lease *lease)
+{
+    return lease->is_unused ? 0 : lease_terms(lease)->lock_delay_ms;
+}
+
 bool lease_is_reader(const struct lease *lease)
 {
     return lease->mode == STORE_SHARED && lease_terms(lease)->limit == 0 && !lease->is_detached;

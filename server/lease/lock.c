@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "lease/inquiry.h"
 #include "lease/keeper_internal.h"
 #include "lease/queue.h"
 
@@ -37,6 +38,37 @@ struct tenure *lock_owned(const struct lock *lock)
 {
     struct tenure *first = LIST_FIRST(&lock->tenures);
     return first != NULL && first->is_owned ? first : NULL;
+}
+
+void lock_own(struct lock *lock, struct tenure *tenure)
+{
+    struct tenure *before = lock_owned(lock);
+    if (before != NULL) {
+        before->is_owned = false; /* one that was resumed elsewhere: its renewal will tell */
+    }
+    tenure->is_owned = true;
+    LIST_REMOVE(tenure, link);
+    LIST_INSERT_HEAD(&lock->tenures, tenure, link);
+}
+
+void lock_enlist(struct lock *lock, struct tenure *tenure)
+{
+    struct tenure *owned = lock_owned(lock);
+    if (owned == NULL) {
+        LIST_INSERT_HEAD(&lock->tenures, tenure, link);
+    } else {
+        LIST_INSERT_AFTER(owned, tenure, link);
+    }
+}
+
+void lock_restore_entry(struct lock *lock, const struct tenure *tenure, int64_t now_us)
+{
+    struct tenure *other = NULL;
+    LIST_FOREACH (other, &lock->tenures, link) {
+        if (other != tenure && inquiry_wants_queue(other)) {
+            tenure_ask_again(other, now_us);
+        }
+    }
 }
 
 static bool is_unused(const struct lock *lock)

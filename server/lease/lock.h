@@ -45,6 +45,17 @@ struct lock *lock_obtain(struct keeper *keeper, const char *key, size_t key_leng
 /* The EXCLUSIVE tenure that is ours, to be handed on, or NULL. It is the first of the lock's. */
 struct tenure *lock_owned(const struct lock *lock);
 
+/* Adds a tenure. */
+void lock_enlist(struct lock *lock, struct tenure *tenure);
+
+/* A tenure of the lock is the one to be handed on from now on, in place of any other. */
+void lock_own(struct lock *lock, struct tenure *tenure);
+
+/* The store keeps one entry a server. A late question of `tenure` may have taken the place of
+ * another of ours, and gone with it; or the entry was that of a retry here, which has the same id.
+ */
+void lock_restore_entry(struct lock *lock, const struct tenure *tenure, int64_t now_us);
+
 /* Has the lock looked at soon, from outside of what its caller is doing. */
 void lock_post(struct lock *lock);
 

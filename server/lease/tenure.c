@@ -64,12 +64,6 @@ static int64_t renewal_us(const struct tenure *tenure)
     return lease_renewal_due_us(tenure->confirmed_us, sent_ttl_ms(tenure));
 }
 
-/* The lock delay that begins when the lease is lost. */
-static uint32_t close_ms_of(const struct lease *lease)
-{
-    return lease->is_unused ? 0 : lease_terms(lease)->lock_delay_ms;
-}
-
 /* A tenure counts among the keeper's leases when nothing else does in its place. */
 static void recount(struct tenure *tenure)
 {
@@ -89,17 +83,9 @@ static void set_lease(struct tenure *tenure, struct lease *lease)
     recount(tenure);
 }
 
-/* Whether somebody may come to another server with its token. Who handed such a tenure on in memory
- * could not know that it is gone. A resumed lease keeps the token that the store has. */
-static bool is_resumable(const struct lease *lease)
-{
-    return lease_terms(lease)->grace_ms > 0 || lease->is_resume || lease->is_detached ||
-           lease->mode == STORE_SHARED;
-}
-
 static struct id128 shown_token(const struct tenure *tenure, const struct lease *lease)
 {
-    return is_resumable(lease) ? lease->token : tenure->id;
+    return lease_is_resumable(lease) ? lease->token : tenure->id;
 }
 
 static void drop_lease(struct tenure *tenure)
@@ -239,26 +225,13 @@ static void tell_leaving(struct lease *lease, bool is_gone, int64_t deadline_us,
     }
 }
 
-/* The store keeps one entry a server. A late question of this tenure may have taken the place of
- * another of ours, and gone with it; or the entry was that of a retry here, which has the same id.
- */
-static void restore_entry(struct tenure *tenure, int64_t now_us)
-{
-    struct tenure *other = NULL;
-    LIST_FOREACH (other, &tenure_lock(tenure)->tenures, link) {
-        if (other != tenure && inquiry_wants_queue(other)) {
-            tenure_ask_again(other, now_us);
-        }
-    }
-}
-
 static void on_ended(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
     /* A renewal that was under way when the lease was given back may say that it is gone. */
     const bool is_gone = result->code == STORE_NOT_HELD || result->code == STORE_WRONG_TYPE;
     const bool is_released = tenure->inquiry->operation.op.verb == STORE_RELEASE;
     if (is_released && inquiry_wants_queue(tenure)) {
-        restore_entry(tenure, now_us);
+        lock_restore_entry(tenure_lock(tenure), tenure, now_us);
     }
     if (tenure->inquiry->leaving != NULL && !is_released && !is_gone) {
         start_release(tenure, now_us);
@@ -280,7 +253,7 @@ static void lose(struct tenure *tenure, enum lease_loss loss, int64_t now_us)
     const int64_t deadline_us = tenure_deadline_us(tenure);
     if (lease != NULL) {
         drop_lease(tenure);
-        tenure->inquiry->close_ms = close_ms_of(lease);
+        tenure->inquiry->close_ms = lease_close_ms(lease);
     }
     begin_end(tenure);
     settle(tenure, now_us);
@@ -447,27 +420,6 @@ static struct lease *next_taker(const struct tenure *tenure)
     return can_take ? lease : NULL;
 }
 
-static bool is_run_over(const struct tenure *tenure, int64_t now_us)
-{
-    const struct keeper_config *config = &tenure_lock(tenure)->keeper->config;
-    const struct inquiry *inquiry = tenure->inquiry;
-    if (config->handoff_run_max <= 1) {
-        return inquiry->grants >
-               0; /* who else waits is not known well enough to do without asking */
-    }
-    return inquiry->waiting > 0 && inquiry->grants > 0 &&
-           (inquiry->grants >= config->handoff_run_max ||
-            now_us - inquiry->held_us >= config->handoff_run_ms * CLOCK_US_PER_MS);
-}
-
-/* Whether the next grant must wait for a word of the store: for fences, or for time. */
-static bool needs_sync(const struct tenure *tenure, int64_t now_us)
-{
-    const struct inquiry *inquiry = tenure->inquiry;
-    const int64_t ttl_us = inquiry->ttl_ms * CLOCK_US_PER_MS;
-    return inquiry->fence >= inquiry->fence_end || inquiry->deadline_us - now_us < ttl_us / 4;
-}
-
 static void sync(struct tenure *tenure, int64_t now_us)
 {
     if (tenure->state == TENURE_RENEWING) {
@@ -504,11 +456,11 @@ void tenure_hand_on(struct tenure *tenure, int64_t now_us)
         lose(tenure, LEASE_LOSS_EXPIRED, now_us);
         return;
     }
-    if (next_taker(tenure) == NULL || is_run_over(tenure, now_us)) {
+    if (next_taker(tenure) == NULL || inquiry_ends_run(tenure->inquiry, now_us)) {
         tenure_end(tenure, now_us);
         return;
     }
-    if (needs_sync(tenure, now_us)) {
+    if (inquiry_needs_sync(tenure->inquiry, now_us)) {
         sync(tenure, now_us);
         return;
     }
@@ -588,28 +540,6 @@ static void take_resumed(struct tenure *tenure, const struct store_result *resul
     tenure_lock(tenure)->keeper->metrics->leases_resumed++;
 }
 
-/* What is to be handed on is the first of its lock's tenures. */
-static void own(struct tenure *tenure)
-{
-    struct tenure *before = lock_owned(tenure_lock(tenure));
-    if (before != NULL) {
-        before->is_owned = false; /* one that was resumed elsewhere: its renewal will tell */
-    }
-    tenure->is_owned = true;
-    LIST_REMOVE(tenure, link);
-    LIST_INSERT_HEAD(&tenure_lock(tenure)->tenures, tenure, link);
-}
-
-static void enlist(struct tenure *tenure)
-{
-    struct tenure *owned = lock_owned(tenure_lock(tenure));
-    if (owned == NULL) {
-        LIST_INSERT_HEAD(&tenure_lock(tenure)->tenures, tenure, link);
-    } else {
-        LIST_INSERT_AFTER(owned, tenure, link);
-    }
-}
-
 static void on_owned(struct tenure *tenure, const struct store_result *result, int64_t now_us)
 {
     struct lease *lease = tenure->lease;
@@ -625,7 +555,7 @@ static void on_owned(struct tenure *tenure, const struct store_result *result, i
         tenure_lock(tenure)->keeper->ahead_ms = result->since_ms - now_us / CLOCK_US_PER_MS;
     }
     if (is_exclusive(tenure) && !lease->is_detached) {
-        own(tenure);
+        lock_own(tenure_lock(tenure), tenure);
     }
     if (!tenure->is_for_other) {
         grant(tenure, lease, result->since_ms, now_us);
@@ -736,7 +666,7 @@ static struct tenure *create(struct lease *lease, enum store_verb verb, bool wan
 {
     struct tenure *tenure = pool_alloc(lease->lock->keeper->pool, sizeof(*tenure));
     set_lease(tenure, lease);
-    enlist(tenure);
+    lock_enlist(lease->lock, tenure);
     timer_init(&tenure->timer, on_timer);
     tenure->id = lease->is_detached ? lease->token : id128_random();
     tenure->mode = STORE_ANY_MODE;
@@ -787,10 +717,11 @@ void tenure_give_back(struct tenure *tenure, struct lease *leaving, bool is_uncl
 {
     struct lease *lease = tenure->lease;
     CHECK(tenure_is_held(tenure));
-    const bool is_for_the_store = is_resumable(lease); /* only it knows whether that has happened */
+    const bool is_for_the_store =
+        lease_is_resumable(lease); /* only it knows whether that has happened */
     drop_lease(tenure);
     struct inquiry *inquiry = tenure->inquiry;
-    inquiry->close_ms = is_unclean ? close_ms_of(lease) : 0;
+    inquiry->close_ms = is_unclean ? lease_close_ms(lease) : 0;
     if (leaving != NULL) {
         CHECK(inquiry->leaving == NULL);
         inquiry->leaving = leaving;
