@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "service/binding.h"
 #include "service/session.h"
 
 #include "fixture.h"
@@ -28,6 +29,13 @@ static struct fake_call *inspect_within(struct fixture *fixture, int64_t timeout
     fake_call_message(call, &request.base);
     session_half_close(&call->call);
     return call;
+}
+
+/* There is one for every lease that is held: see tests/unit/lease/test_footprint.c. */
+static void a_binding_is_small(void **state)
+{
+    (void)state;
+    assert_true(sizeof(struct binding) <= 72);
 }
 
 static void unknown_method_names_service_and_method(void **state)
@@ -336,6 +344,7 @@ int main(void)
         FIXTURE_TEST(without_tls_only_health_is_served),
         FIXTURE_TEST(draining_refuses_new_leases_only),
         FIXTURE_TEST(shutting_down_ends_every_call_and_lease),
+        FIXTURE_TEST(a_binding_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
