@@ -46,16 +46,25 @@ static struct lease *leaving_of(const struct tenure *tenure)
     return tenure->inquiry == NULL ? NULL : tenure->inquiry->leaving;
 }
 
+/* The lease of a tenure that asks nothing. */
+static const struct lease *lease_at_rest(const struct tenure *tenure)
+{
+    CHECK(tenure->inquiry == NULL);
+    CHECK(tenure->lease != NULL);
+    return tenure->lease;
+}
+
 /* The ttl as last sent. */
 static int64_t sent_ttl_ms(const struct tenure *tenure)
 {
-    return tenure->inquiry == NULL ? tenure->lease->ttl_ms : tenure->inquiry->ttl_ms;
+    return tenure->inquiry == NULL ? lease_at_rest(tenure)->ttl_ms : tenure->inquiry->ttl_ms;
 }
 
 int64_t tenure_deadline_us(const struct tenure *tenure)
 {
-    return tenure->inquiry == NULL ? tenure->confirmed_us + lease_validity_us(tenure->lease->ttl_ms)
-                                   : tenure->inquiry->deadline_us;
+    return tenure->inquiry == NULL
+               ? tenure->confirmed_us + lease_validity_us(lease_at_rest(tenure)->ttl_ms)
+               : tenure->inquiry->deadline_us;
 }
 
 /* Of a HELD one. */
