@@ -19,7 +19,7 @@
 #define OP_NUMBERS       ((size_t)1)  /* at most: how long the lock is held */
 #define REMAINING_MS_MAX (INT64_MAX / CLOCK_US_PER_MS)
 
-#define TIMES_SIZE ((size_t)24) /* not_after_us, recovery_window_us, watch_us */
+#define TIMES_SIZE ((size_t)32) /* not_after_us, recovery_window_us, watch_us, px_ms */
 
 /* A verb, and what its operation asks for beyond the plain case. */
 #define VERB_SIZE_MAX ((size_t)32)
@@ -139,8 +139,76 @@ static uint8_t mode_of(const struct store_op *op)
     return op->mode == STORE_SHARED ? 1 : 0;
 }
 
-static void put_acquire(struct batch *batch, const struct store_op *op)
+/* What operations that are told in short have in common. */
+struct common {
+    int64_t px_ms;
+    const struct store_op *op; /* an ACQUIRE, for its label and value; NULL: without either */
+};
+
+static int64_t px_ms_of(const struct store_op *op)
 {
+    return op->ttl_ms + op->lock_delay_ms;
+}
+
+/* EXCLUSIVE, and nothing is asked for beyond the plain case. */
+static bool is_plain(const struct store_op *op)
+{
+    switch (op->verb) {
+    case STORE_ACQUIRE:
+        return op->mode != STORE_SHARED && !op->wants_queue && op->fence_block == 0;
+    case STORE_RENEW:
+        return op->mode != STORE_SHARED && op->fence_block == 0;
+    case STORE_RELEASE:
+        return op->mode == STORE_EXCLUSIVE && !op->keeps_lock && !op->wants_queue &&
+               op->lock_delay_ms == 0;
+    case STORE_RESUME:
+    case STORE_INSPECT:
+        break;
+    }
+    return false;
+}
+
+static bool has_tail(const struct store_op *op, const struct store_op *other)
+{
+    const size_t label_length = other != NULL ? other->label_length : 0;
+    const size_t value_length = other != NULL ? other->value_length : 0;
+    return op->label_length == label_length && op->value_length == value_length &&
+           (label_length == 0 || memcmp(op->label, other->label, label_length) == 0) &&
+           (value_length == 0 || memcmp(op->value, other->value, value_length) == 0);
+}
+
+static bool is_short(const struct store_op *op, const struct common *common)
+{
+    return is_plain(op) && (op->verb == STORE_RELEASE || px_ms_of(op) == common->px_ms) &&
+           (op->verb != STORE_ACQUIRE || has_tail(op, common->op));
+}
+
+/* As the first ACQUIRE has it; where there is none, the first RENEW. */
+static struct common common_of(const struct batch *batch)
+{
+    struct common common = {0};
+    for (size_t i = 0; i < batch->count && common.op == NULL; i++) {
+        const struct store_op *op = batch->ops[i];
+        if (!is_plain(op) || op->verb == STORE_RELEASE) {
+            continue;
+        }
+        if (op->verb == STORE_ACQUIRE) {
+            common = (struct common){.px_ms = px_ms_of(op), .op = op};
+        } else if (common.px_ms == 0) {
+            common.px_ms = px_ms_of(op);
+        }
+    }
+    return common;
+}
+
+static void put_acquire(struct batch *batch, const struct store_op *op, const struct common *common)
+{
+    size_t size = 0;
+    const char *record = claim_record(batch, op, &size);
+    if (is_short(op, common)) {
+        put(batch, record, LOCK_VALUE_GRANT_SIZE);
+        return;
+    }
     struct verb verb = verb_begin(batch, 'A');
     if (op->mode == STORE_SHARED || op->wants_queue || op->fence_block > 0) {
         int64_t grant_ms = op->ttl_ms < STORE_GRANT_MS ? op->ttl_ms : STORE_GRANT_MS;
@@ -151,26 +219,28 @@ static void put_acquire(struct batch *batch, const struct store_op *op)
         verb_u32(&verb, (uint32_t)grant_ms);
     }
     verb_put(&verb);
-    size_t size = 0;
-    const char *record = claim_record(batch, op, &size);
     put(batch, record, LOCK_VALUE_GRANT_SIZE);
     put(batch, record + LOCK_VALUE_STAMP_SIZE, size - LOCK_VALUE_STAMP_SIZE);
-    put_number(batch, op->ttl_ms + op->lock_delay_ms);
+    put_number(batch, px_ms_of(op));
 }
 
-static void put_renew(struct batch *batch, const struct store_op *op)
+static void put_renew(struct batch *batch, const struct store_op *op, const struct common *common)
 {
     CHECK(op->fence < LOCK_VALUE_NUMBER_LIMIT);
+    size_t size = 0;
+    const char *record = claim_record(batch, op, &size);
+    if (is_short(op, common)) {
+        put(batch, record, size);
+        return;
+    }
     struct verb verb = verb_begin(batch, 'N');
     if (op->mode == STORE_SHARED || op->fence_block > 0) {
         verb_u8(&verb, mode_of(op));
         verb_u32(&verb, op->fence_block);
     }
     verb_put(&verb);
-    size_t size = 0;
-    const char *record = claim_record(batch, op, &size);
     put(batch, record, size);
-    put_number(batch, op->ttl_ms + op->lock_delay_ms);
+    put_number(batch, px_ms_of(op));
 }
 
 /* What a RELEASE asks of the queue. */
@@ -184,14 +254,13 @@ static uint8_t leaves_of(const struct store_op *op)
 
 static void put_release(struct batch *batch, const struct store_op *op)
 {
-    struct verb verb = verb_begin(batch, 'R');
-    const uint8_t leaves = leaves_of(op);
-    if (op->mode != STORE_EXCLUSIVE || leaves != RELEASE_STAYS || op->lock_delay_ms > 0) {
-        verb_u8(&verb, leaves);
+    if (!is_plain(op)) {
+        struct verb verb = verb_begin(batch, 'R');
+        verb_u8(&verb, leaves_of(op));
         verb_u32(&verb, op->lock_delay_ms);
         verb_bytes(&verb, op->token.bytes, ID128_SIZE);
+        verb_put(&verb);
     }
-    verb_put(&verb);
     char *owner = claim(batch, LOCK_VALUE_OWNER_SIZE);
     owner[0] = (char)LOCK_VALUE_VERSION;
     memcpy(owner + 1, op->tenure.bytes, ID128_SIZE);
@@ -200,10 +269,10 @@ static void put_release(struct batch *batch, const struct store_op *op)
 }
 
 /* As big-endian doubles, which one struct.unpack reads; times below 2^53 are exact. */
-static void put_times(struct batch *batch, const struct batch_call *call)
+static void put_times(struct batch *batch, const struct batch_call *call, int64_t px_ms)
 {
     const double times[] = {(double)call->not_after_us, (double)call->recovery_window_us,
-                            (double)call->watch_us};
+                            (double)call->watch_us, (double)px_ms};
     char *bytes = claim(batch, TIMES_SIZE);
     for (size_t i = 0; i < TIMES_SIZE / sizeof(times[0]); i++) {
         uint64_t bits = 0;
@@ -214,14 +283,24 @@ static void put_times(struct batch *batch, const struct batch_call *call)
     put(batch, bytes, TIMES_SIZE);
 }
 
-static void put_operation(struct batch *batch, const struct store_op *op)
+/* The end of the records of those that are told in short. */
+static void put_tail(struct batch *batch, const struct common *common)
+{
+    const struct store_op none = {0};
+    size_t size = 0;
+    const char *record = claim_record(batch, common->op != NULL ? common->op : &none, &size);
+    put(batch, record + LOCK_VALUE_STAMP_SIZE, size - LOCK_VALUE_STAMP_SIZE);
+}
+
+static void put_operation(struct batch *batch, const struct store_op *op,
+                          const struct common *common)
 {
     switch (op->verb) {
     case STORE_ACQUIRE:
-        put_acquire(batch, op);
+        put_acquire(batch, op, common);
         break;
     case STORE_RENEW:
-        put_renew(batch, op);
+        put_renew(batch, op, common);
         break;
     case STORE_RELEASE:
         put_release(batch, op);
@@ -230,7 +309,7 @@ static void put_operation(struct batch *batch, const struct store_op *op)
         put_text(batch, "S");
         put(batch, op->tenure.bytes, ID128_SIZE);
         put(batch, op->token.bytes, ID128_SIZE);
-        put_number(batch, op->ttl_ms + op->lock_delay_ms);
+        put_number(batch, px_ms_of(op));
         break;
     case STORE_INSPECT:
         put_text(batch, "I");
@@ -241,7 +320,7 @@ static void put_operation(struct batch *batch, const struct store_op *op)
 /* Memory is taken before anything points into it. */
 static void make_room(struct batch *batch, const struct batch_call *call)
 {
-    size_t needed = CALL_NUMBERS * NUMBER_SIZE + TIMES_SIZE;
+    size_t needed = CALL_NUMBERS * NUMBER_SIZE + TIMES_SIZE + LOCK_VALUE_SIZE_MAX;
     for (size_t i = 0; i < batch->count; i++) {
         const struct store_op *op = batch->ops[i];
         needed += call->key_prefix_length + op->key_length;
@@ -488,6 +567,62 @@ static bool take_grant(struct cursor *cursor, const struct store_op *op, int64_t
            take_fence(cursor, 1, &result->fence);
 }
 
+/* How many operations went plainly in a row: the negative number that comes next; 0 where it is
+ * none. */
+static size_t take_row(struct cursor *cursor)
+{
+    if (cursor->left == 0 || cursor->next[0]->type != REDIS_REPLY_INTEGER ||
+        cursor->next[0]->integer >= 0 ||
+        cursor->next[0]->integer < -(int64_t)BATCH_OPERATIONS_MAX) {
+        return 0;
+    }
+    return (size_t)-take(cursor, REDIS_REPLY_INTEGER)->integer;
+}
+
+/* Whether all that the operation is to be told when it succeeds is that, or a fence. */
+static bool may_go_plainly(const struct store_op *op)
+{
+    switch (op->verb) {
+    case STORE_ACQUIRE:
+        return op->fence_block == 0;
+    case STORE_RENEW:
+        return op->fence_block == 0 && op->fence != 0;
+    case STORE_RELEASE:
+        return true;
+    case STORE_RESUME:
+    case STORE_INSPECT:
+        break;
+    }
+    return false;
+}
+
+/* The results of a row of `count` operations from `first` on. */
+static bool take_row_results(struct cursor *cursor, const struct batch *batch, size_t first,
+                             size_t count, struct batch_answer *answer)
+{
+    uint64_t fence = 0;
+    if (count > batch->count - first) {
+        return false;
+    }
+    for (size_t i = first; i < first + count; i++) {
+        const struct store_op *op = batch->ops[i];
+        struct store_result *result = &answer->results[i];
+        *result = (struct store_result){.code = STORE_OK};
+        if (!may_go_plainly(op)) {
+            return false;
+        }
+        if (op->verb != STORE_ACQUIRE) {
+            continue;
+        }
+        if (fence == 0 && !take_fence(cursor, 1, &fence)) {
+            return false;
+        }
+        result->fence = fence++;
+        result->since_ms = answer->now_us / CLOCK_US_PER_MS;
+    }
+    return fence <= LOCK_VALUE_NUMBER_LIMIT;
+}
+
 static bool take_result(struct cursor *cursor, const struct store_op *op, int64_t now_us,
                         struct store_result *result)
 {
@@ -542,6 +677,7 @@ void batch_add(struct batch *batch, struct store_op *op)
 
 void batch_encode(struct batch *batch, const struct batch_call *call)
 {
+    const struct common common = common_of(batch);
     make_room(batch, call);
     put_text(batch, call->is_in_full ? "EVAL" : "EVALSHA");
     if (call->is_in_full) {
@@ -556,9 +692,10 @@ void batch_encode(struct batch *batch, const struct batch_call *call)
     }
     put_text(batch, call->run_id);
     put(batch, call->server_id, BATCH_SERVER_ID_LENGTH);
-    put_times(batch, call);
+    put_times(batch, call, common.px_ms);
+    put_tail(batch, &common);
     for (size_t i = 0; i < batch->count; i++) {
-        put_operation(batch, batch->ops[i]);
+        put_operation(batch, batch->ops[i], &common);
     }
 }
 
@@ -577,10 +714,13 @@ bool batch_decode(const struct batch *batch, const struct redisReply *reply,
     if (batch->count == 0 && cursor.left > 0 && !take_number(&cursor, 0, &answer->window_us)) {
         return false;
     }
-    for (size_t i = 0; i < batch->count; i++) {
-        if (!take_result(&cursor, batch->ops[i], answer->now_us, &answer->results[i])) {
+    for (size_t i = 0; i < batch->count;) {
+        const size_t row = take_row(&cursor);
+        if (row > 0 ? !take_row_results(&cursor, batch, i, row, answer)
+                    : !take_result(&cursor, batch->ops[i], answer->now_us, &answer->results[i])) {
             return false;
         }
+        i += row > 0 ? row : 1;
     }
     return cursor.left == 0;
 }

@@ -20,7 +20,7 @@
 #define BATCH_MIXED_MAX      ((size_t)128)
 
 /* Key, verb and at most three arguments for each operation, after what every batch carries. */
-#define BATCH_ARGUMENTS_MAX (7 + 5 * BATCH_OPERATIONS_MAX)
+#define BATCH_ARGUMENTS_MAX (8 + 5 * BATCH_OPERATIONS_MAX)
 
 /* The hex digits of a server's id. */
 #define BATCH_SERVER_ID_LENGTH ((size_t)32)

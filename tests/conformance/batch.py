@@ -129,8 +129,43 @@ def inspect(key):
     return key, ["I"], 0
 
 
-def times(not_after_us, window_us=0, watch_us=0):
-    return struct.pack(">ddd", not_after_us, window_us, watch_us)
+def times(not_after_us, window_us=0, watch_us=0, px_ms=0):
+    return struct.pack(">dddd", not_after_us, window_us, watch_us, px_ms)
+
+
+def shorten(operations):
+    """What operations have in common, ttl and tail, and their arguments with what is told in short."""
+    plain = [parts for _, parts, _ in operations if parts[0] in (b"A", b"N")]
+    grants = [parts for parts in plain if parts[0] == b"A"]
+    px_ms = (grants or plain or [[0]])[0][-1]
+    tail = grants[0][2] if grants else b"\0"
+    told = []
+    for _, parts, _ in operations:
+        verb, *rest = parts
+        if verb == b"R" or (verb == b"N" and rest[-1] == px_ms) or (
+                verb == b"A" and rest[1:] == [tail, px_ms]):
+            parts = rest[:1]
+        told += parts
+    return px_ms, tail, told
+
+
+def _take_results(operations, fields, now_us):
+    results = []
+    while len(results) < len(operations):
+        if not isinstance(fields[0], int) or fields[0] >= 0:
+            results.append(_take_result(operations[len(results)][2], fields, now_us))
+            continue
+        row = operations[len(results):len(results) - fields.pop(0)]
+        fence = None
+        for _, _, ok_fields in row:
+            if ok_fields == 2:
+                fence = fields.pop(0) if fence is None else fence + 1
+                results.append(["OK", fence, now_us // 1000])
+            else:
+                assert ok_fields == 0
+                results.append(["OK"])
+    assert fields == []
+    return results
 
 
 def _take_result(ok_fields, fields, now_us):
@@ -145,8 +180,9 @@ class Batches:
     """Runs batches on one connection. The run_id and the window may be set to play a restart."""
 
     def __init__(self, client, script, run_id="run-1", window_us=0, watch_us=0,
-                 server=SERVER):
+                 server=SERVER, in_short=True):
         self.client = client
+        self.in_short = in_short
         self._script = script
         self.run_id = run_id
         self.window_us = window_us
@@ -155,10 +191,12 @@ class Batches:
 
     def send(self, *operations, not_after_us=FOR_EVER_US):
         keys = [operation[0] for operation in operations]
-        arguments = [part for operation in operations for part in operation[1]]
+        px_ms, tail, arguments = shorten(operations)
+        if not self.in_short:
+            px_ms, arguments = 0, [part for _, parts, _ in operations for part in parts]
         self.client.send("EVAL", self._script, 1 + len(keys), REGISTER, *keys, self.run_id,
-                         self.server, times(not_after_us, self.window_us, self.watch_us),
-                         *arguments)
+                         self.server, times(not_after_us, self.window_us, self.watch_us, px_ms),
+                         tail, *arguments)
 
     def run(self, *operations, **options):
         """Returns Redis' clock and the list of results, words as str."""
@@ -167,9 +205,7 @@ class Batches:
         if not operations:
             (self.window_left_us,) = fields
             return now_us, []
-        results = [_take_result(operation[2], fields, now_us) for operation in operations]
-        assert fields == []
-        return now_us, results
+        return now_us, _take_results(operations, fields, now_us)
 
     def one(self, operation, **options):
         return self.run(operation, **options)[1][0]

@@ -394,9 +394,9 @@ def test_a_bad_ttl_is_an_error_of_its_own(batches, client):
 def test_a_malformed_batch_does_nothing(batches, client, script, arguments):
     before = client("GET", REGISTER)
     with pytest.raises(RedisError):
-        client("EVAL", script, 2, REGISTER, "a", "run-9", SERVER, times(FOR_EVER_US), *arguments)
+        client("EVAL", script, 2, REGISTER, "a", "run-9", SERVER, times(FOR_EVER_US), "", *arguments)
     with pytest.raises(RedisError):
-        client("EVAL", script, 2, REGISTER, "a", "run-9", SERVER, "soon", "I")
+        client("EVAL", script, 2, REGISTER, "a", "run-9", SERVER, "soon", "", "I")
     assert client("GET", REGISTER) == before
 
 
@@ -460,11 +460,11 @@ def test_evalsha_knows_the_script_by_its_digest(batches, client, script):
     import hashlib
 
     sha = hashlib.sha1(script).hexdigest()
-    now_us = client("EVALSHA", sha, 1, REGISTER, "run-1", SERVER, times(FOR_EVER_US))[0]
+    now_us = client("EVALSHA", sha, 1, REGISTER, "run-1", SERVER, times(FOR_EVER_US), "")[0]
     assert now_us <= client.time_us()
     client("SCRIPT", "FLUSH")
     with pytest.raises(RedisError) as error:
-        client("EVALSHA", sha, 1, REGISTER, "run-1", SERVER, times(FOR_EVER_US))
+        client("EVALSHA", sha, 1, REGISTER, "run-1", SERVER, times(FOR_EVER_US), "")
     assert error.value.word == "NOSCRIPT"
 
 
@@ -500,7 +500,7 @@ def test_expiry_frees_a_lock(batches, client):
 # Rights
 
 
-RIGHTS = ("+eval +info +time +select +getrange +setrange +strlen +exists +set +pexpire +pexpireat "
+RIGHTS = ("+eval +info +time +select +getrange +mget +setrange +strlen +exists +set +pexpire +pexpireat "
           "+pttl +del +type +hset +hget +hdel +hexists +zadd +zrem +zrange +zrangebyscore "
           "+zscore +zcard +zcount +publish").split()
 

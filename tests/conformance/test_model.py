@@ -326,6 +326,7 @@ class Run:
             self.disturb()
         keys = self.random.sample(KEYS, self.random.choice([1, 1, 2, 3]))
         server = self.batches.server = self.random.choice(SERVERS)
+        self.batches.in_short = self.random.random() < 0.8
         asked = [self.operation(key, server) for key in keys]
         now_us, results = self.batches.run(*[operation for operation, _, _ in asked])
         self.trace = [*zip((operation[:2] for operation, _, _ in asked), results)]

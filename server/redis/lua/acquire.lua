@@ -98,8 +98,7 @@ if acquires > 0 then
         return told, flags, holders, held_fence, since_ms, remaining_ms, label
     end
 
-    acquire = function(key, at, options)
-        local head, tail, px_ms = arguments[at], arguments[at + 1], arguments[at + 2]
+    acquire = function(key, options, head, tail, px_ms)
         if string.byte(options) == 1 then
             make_more()
             return acquire_shared(key, head, tail, px_ms, options)
@@ -120,7 +119,7 @@ if acquires > 0 then
         local value = try('GETRANGE', key, '0', label_end)
         if type(value) == 'table' then
             if make_more().must_look(key) == 'none' then
-                return acquire(key, at, options) -- its holders have all ended
+                return acquire(key, options, head, tail, px_ms) -- its holders have all ended
             end
             local word = options ~= '' and wait(key, head, options) and 'QUEUED' or 'BUSY'
             local told, flags, holders, held_fence, since_ms, remaining_ms, label =

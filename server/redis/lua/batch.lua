@@ -5,19 +5,10 @@
 -- Safe to run twice because every operation is, and because fences that were reserved and not used
 -- are skipped.
 for i = first, #keys do
-    local verb, width, run = arguments[at], 4, acquire
-    local letter = string.byte(verb)
-    if letter == 82 then
-        width, run = 2, release
-    elseif letter == 78 then
-        width, run = 3, renew
-    elseif letter == 73 then
-        width, run = 1, inspect
-    elseif letter == 83 then
-        width, run = 4, resume
-    end
-    local is_done, word, a, b, c, d, e, f, g, h =
-        pcall(run, keys[i], at + 1, string.sub(verb, 2))
+    local letter, options, width, one, two, three = told(at)
+    local run = letter == 65 and acquire or letter == 82 and release or letter == 78 and renew
+        or letter == 73 and inspect or resume
+    local is_done, word, a, b, c, d, e, f, g, h = pcall(run, keys[i], options, one, two, three)
     if not is_done then
         word, a, b, c = failure(keys[i], word)
     end

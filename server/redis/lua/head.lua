@@ -11,14 +11,20 @@
 --        2..    the lock of each operation, in order
 -- ARGV   1      run_id of the server, learnt at connect
 --        2      server id of the caller, by which the queue knows it: 32 hex digits
---        3      three big-endian doubles. not_after_us: by TIME, later than this nothing is done;
+--        3      four big-endian doubles. not_after_us: by TIME, later than this nothing is done;
 --               recovery_window_us; watch_us: the caller watches locks, and says so again before so
---               long (0: it does not)
---        4..    for each operation its verb, a letter, with what it asks for beyond the plain case
---               (its options); then that verb's arguments
+--               long (0: it does not); px_ms: the ttl of what is told in short
+--        4      the tail of the record (label length, label, value) of what is told in short
+--        5..    for each operation its verb, a letter, with what it asks for beyond the plain case
+--               (its options); then that verb's arguments. An EXCLUSIVE one without options, with the
+--               ttl and the tail above, is told in short by one argument, known by its length: the
+--               head (34 bytes) of an ACQUIRE, the owner (18) of a RELEASE, the record (51 and more)
+--               of a RENEW
 -- Reply  now_us, then for each operation a word and the fields that go with it, in one flat list.
 --        Every verb may answer EXPIRED, or WRONG_TYPE and the type, or ERROR and the first word of
---        the error. To a call without operations: now_us, and what is left of the recovery window.
+--        the error. A negative number -n stands for n operations in a row that went plainly (rows.lua):
+--        the fence of the first ACQUIRE among them follows, if there is one, and each other has the
+--        next fence. To a call without operations: now_us, and what is left of the recovery window.
 --
 -- The record of a grant: version (1 byte), tenure (16), flags (1), token (16), fence (8,
 -- big-endian), since_ms (8, big-endian), label length (1), label (0 to 128), value (0 to 4096).
@@ -34,7 +40,7 @@
 -- Never its token or tenure.
 --
 -- Written with Redis' time in mind: a function costs for every local it captures, so what is plain is
--- done without (plain.lua), and only those that the rest of the call needs are made. A list in a list
+-- done without (rows.lua, plain.lua), and only those that the rest of the call needs are made. A list in a list
 -- costs as much to reply as a command to run, and a number given to redis.call is printed as floating
 -- point first, so constant ones are strings. Large numbers go through digits(), for tostring would
 -- round them to 14 digits.
@@ -77,27 +83,37 @@ local function beside(kind, key)
 end
 
 -- Nothing is done before the whole call is known to be well-formed.
-local acquires, renews, releases, others, last = 0, 0, 0, 0, 3
+local acquires, renews, releases, others, last = 0, 0, 0, 0, 4
 for _ = 2, #keys do
-    local letter = string.byte(arguments[last + 1] or '')
-    if letter == 65 then -- A
-        acquires, last = acquires + 1, last + 4
-    elseif letter == 82 then -- R
-        releases, last = releases + 1, last + 2
-    elseif letter == 78 then -- N
-        renews, last = renews + 1, last + 3
-    elseif letter == 73 then -- I
-        others, last = others + 1, last + 1
-    elseif letter == 83 then -- S
-        others, last = others + 1, last + 4
+    local verb = arguments[last + 1] or ''
+    local length = #verb
+    if length == 34 then
+        acquires, last = acquires + 1, last + 1
+    elseif length == 18 then
+        releases, last = releases + 1, last + 1
+    elseif length > 50 then
+        renews, last = renews + 1, last + 1
     else
-        last = #arguments + 1
+        local letter = string.byte(verb)
+        if letter == 65 then -- A
+            acquires, last = acquires + 1, last + 4
+        elseif letter == 82 then -- R
+            releases, last = releases + 1, last + 2
+        elseif letter == 78 then -- N
+            renews, last = renews + 1, last + 3
+        elseif letter == 73 then -- I
+            others, last = others + 1, last + 1
+        elseif letter == 83 then -- S
+            others, last = others + 1, last + 4
+        else
+            last = #arguments + 1
+        end
     end
 end
-if last ~= #arguments or #arguments[3] ~= 24 then
+if last ~= #arguments or #arguments[3] ~= 32 then
     return redis.error_reply('ERR malformed batch')
 end
-local not_after_us, recovery_window_us, watch_us = struct.unpack('>ddd', arguments[3])
+local not_after_us, recovery_window_us, watch_us, px_ms = struct.unpack('>dddd', arguments[3])
 
 local time = call('TIME')
 local now_us = time[1] * 1000000 + time[2]

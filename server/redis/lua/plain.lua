@@ -10,50 +10,65 @@ local function longer(key, px_ms)
     return left_ms > kept_ms and digits(left_ms) or px_ms
 end
 
--- What is plain, in a row from the first operation on: an EXCLUSIVE lock that is taken while it is
+-- What the arguments say from there on: the verb's letter and its options, its own arguments, and
+-- how many they are altogether.
+local function told(from)
+    local verb = arguments[from]
+    local length, letter = #verb, string.byte(verb)
+    if length == 34 then
+        return 65, '', 1, verb, arguments[4], digits(px_ms)
+    elseif length == 18 then
+        return 82, '', 1, verb
+    elseif length > 50 then
+        return 78, '', 1, verb, digits(px_ms)
+    end
+    local width = (letter == 82 and 2) or (letter == 78 and 3) or (letter == 73 and 1) or 4
+    return letter, string.sub(verb, 2), width, arguments[from + 1], arguments[from + 2],
+        arguments[from + 3]
+end
+
+-- What is plain, in a row from where rows.lua left it: an EXCLUSIVE lock that is taken while it is
 -- free, renewed or released by its owner, with nobody waiting. The same as the operations' own files
 -- do, without a function; what is not plain, or goes wrong, is left to them from there on.
-local size, at, first = 1, 4, #keys + 1
+local at = first + 3
 local since = acquires > 0 and struct.pack('>I4I4', now_ms / 4294967296, now_ms % 4294967296)
-for i = 2, #keys do
-    local verb, key, is_done = arguments[at], keys[i], false
-    local letter = string.byte(verb)
+while first <= #keys do
+    local letter, options, width, a, b, c = told(at)
+    local key, result = keys[first], nil
     if letter == 65 then
-        if not (is_recovering or refusal) and (verb == 'A' or (string.byte(verb, 2) == 0
-                and string.sub(verb, 8, 11) == '\0\0\0\0'))
+        if not (is_recovering or refusal) and (options == '' or (string.byte(options) == 0
+                and string.sub(options, 7, 10) == '\0\0\0\0'))
             and (queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0) then
             -- In halves, for servers whose integers have 32 bits; what they leave of a fraction is
             -- cut.
-            local done = try('SET', key, arguments[at + 1]
+            local done = try('SET', key, a
                 .. struct.pack('>I4I4', next_fence / 4294967296, next_fence % 4294967296) .. since
-                .. arguments[at + 2], 'PX', arguments[at + 3], 'NX')
+                .. b, 'PX', c, 'NX')
             if done and done.ok then
-                reply[size + 1] = next_fence
-                next_fence = next_fence + 1
-                size, at, is_done = size + 1, at + 4, true
+                result, next_fence = next_fence, next_fence + 1
             end
         end
     elseif letter == 82 then
-        if try('GETRANGE', key, '0', '17') == arguments[at + 1] and (verb == 'R'
-            or (string.sub(verb, 3, 6) == '\0\0\0\0' and (string.byte(verb, 2) == 0
-                or (string.byte(verb, 2) == 1
+        if try('GETRANGE', key, '0', '17') == a and (options == ''
+            or (string.sub(options, 2, 5) == '\0\0\0\0' and (string.byte(options) == 0
+                or (string.byte(options) == 1
                     and (queued_us <= 0 or call('EXISTS', beside('queue', key)) == 0)))))
             and try('DEL', key) == 1 then
-            reply[size + 1] = 'OK'
-            size, at, is_done = size + 1, at + 2, true
+            result = 'OK'
         end
-    elseif verb == 'N' and try('GETRANGE', key, '0', '41') == string.sub(arguments[at + 1], 1, 42)
-        and try('PEXPIRE', key, longer(key, arguments[at + 2])) == 1 then
-        reply[size + 1] = 'OK'
-        size, at, is_done = size + 1, at + 3, true
+    elseif letter == 78 and options == ''
+        and try('GETRANGE', key, '0', '41') == string.sub(a, 1, 42)
+        and try('PEXPIRE', key, longer(key, b)) == 1 then
+        result = 'OK'
     end
-    if is_done and watched_us > 0 and letter ~= 78 then
-        try('PUBLISH', 'holdfast:lock:' .. key, '')
-    end
-    if not is_done then
-        first = i
+    if not result then
         break
     end
+    if watched_us > 0 and letter ~= 78 then
+        try('PUBLISH', 'holdfast:lock:' .. key, '')
+    end
+    size, at, first = size + 1, at + width, first + 1
+    reply[size] = result
 end
 if first > #keys then
     return reply

@@ -47,8 +47,7 @@ if releases > 0 then
         return 'OK'
     end
 
-    release = function(key, at, options)
-        local owner = arguments[at]
+    release = function(key, options, owner)
         local found = try('GETRANGE', key, '0', '17')
         if found == owner and options == '' then
             call('DEL', key)

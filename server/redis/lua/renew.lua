@@ -60,8 +60,7 @@ if renews > 0 then
         end
     end
 
-    renew = function(key, at, options)
-        local record, px_ms = arguments[at], arguments[at + 1]
+    renew = function(key, options, record, px_ms)
         local found = try('GETRANGE', key, '0', '41')
         if found == string.sub(record, 1, 42) and options == '' then
             extend(key, px_ms)

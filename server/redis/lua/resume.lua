@@ -10,8 +10,7 @@
 -- Safe to run twice: the token stays, so that the second run finds what the first one did.
 local resume
 if others > 0 then
-    resume = function(key, at)
-        local tenure, token, px_ms = arguments[at], arguments[at + 1], arguments[at + 2]
+    resume = function(key, _, tenure, token, px_ms)
         if is_recovering then
             return 'RECOVERING', window_us
         end

@@ -105,22 +105,75 @@ static void test_every_verb(void **state)
     ASSERT_BYTES(batch, 11,
                  "\x43\xe0\0\0\0\0\0\0"
                  "\x41\x3e\x84\x80\0\0\0\0"
-                 "\x40\x53\x40\0\0\0\0\0");
-    assert_text(batch, 12, "N");
+                 "\x40\x53\x40\0\0\0\0\0"
+                 "\x40\xa7\x70\0\0\0\0\0");
+    ASSERT_BYTES(batch, 12, TAIL);
     ASSERT_BYTES(batch, 13, RECORD);
-    assert_text(batch, 14, "3000");
-    assert_text(batch, 15, "R");
-    ASSERT_BYTES(batch, 16, OWNER);
-    assert_text(batch, 17, "A");
-    ASSERT_BYTES(batch, 18, GRANT);
-    assert_text(batch, 19, TAIL);
-    assert_text(batch, 20, "3000");
-    assert_text(batch, 21, "S");
-    assert_text(batch, 22, "tttttttttttttttt");
-    assert_text(batch, 23, "kkkkkkkkkkkkkkkk");
-    assert_text(batch, 24, "3000");
-    assert_text(batch, 25, "I");
-    assert_int_equal(batch->argument_count, 26);
+    ASSERT_BYTES(batch, 14, OWNER);
+    ASSERT_BYTES(batch, 15, GRANT);
+    assert_text(batch, 16, "S");
+    assert_text(batch, 17, "tttttttttttttttt");
+    assert_text(batch, 18, "kkkkkkkkkkkkkkkk");
+    assert_text(batch, 19, "3000");
+    assert_text(batch, 20, "I");
+    assert_int_equal(batch->argument_count, 21);
+}
+
+/* What differs from what most have in common is told in full. */
+static void test_in_short(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct batch *batch = &fixture->batch;
+    struct store_op *ops = fixture->ops;
+    add(fixture, STORE_RENEW, "a");
+    ops[0].ttl_ms = 4000;
+    add(fixture, STORE_ACQUIRE, "b");
+    ops[1].wants_queue = true;
+    add(fixture, STORE_ACQUIRE, "c");
+    ops[2].lock_delay_ms = 500;
+    add(fixture, STORE_ACQUIRE, "d");
+    ops[3].ttl_ms = 3500;
+    add(fixture, STORE_ACQUIRE, "e");
+    add(fixture, STORE_ACQUIRE, "f");
+    ops[5].ttl_ms = 3500;
+    ops[5].label = "my";
+    add(fixture, STORE_ACQUIRE, "g");
+    ops[6].ttl_ms = 3500;
+    ops[6].value = "it";
+    ops[6].value_length = 2;
+    batch_encode(&fixture->batch, &fixture->call);
+    const size_t first = 14;
+    ASSERT_BYTES(batch, first, TAIL);
+    assert_text(batch, first + 1, "N");
+    ASSERT_BYTES(batch, first + 2, RECORD);
+    assert_text(batch, first + 3, "4000");
+    ASSERT_BYTES(batch, first + 4, "A\0\1\0\0\0\0\0\0\0\0\0\0\3\xe8");
+    ASSERT_BYTES(batch, first + 8, GRANT);
+    ASSERT_BYTES(batch, first + 9, GRANT);
+    assert_text(batch, first + 10, "A");
+    assert_text(batch, first + 13, "3000");
+    assert_text(batch, first + 14, "A");
+    assert_text(batch, first + 16, "\2my");
+    assert_text(batch, first + 18, "A");
+    assert_text(batch, first + 20, TAIL "it");
+    assert_int_equal(batch->argument_count, first + 22);
+}
+
+/* Without an ACQUIRE the ttl is that of the first RENEW, and the tail has nothing in it. */
+static void test_renewals_in_short(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct batch *batch = &fixture->batch;
+    add(fixture, STORE_RELEASE, "a");
+    add(fixture, STORE_RENEW, "b");
+    add(fixture, STORE_RENEW, "c");
+    fixture->ops[2].ttl_ms = 4000;
+    batch_encode(&fixture->batch, &fixture->call);
+    ASSERT_BYTES(batch, 10, "\0");
+    ASSERT_BYTES(batch, 11, OWNER);
+    ASSERT_BYTES(batch, 12, RECORD);
+    assert_text(batch, 13, "N");
+    assert_text(batch, 15, "4000");
 }
 
 static void test_options(void **state)
@@ -155,7 +208,7 @@ static void test_options(void **state)
     add(fixture, STORE_RELEASE, "i");
     ops[8].keeps_lock = true;
     batch_encode(&fixture->batch, &fixture->call);
-    const size_t first = 16;
+    const size_t first = 17;
     ASSERT_BYTES(batch, first, "A\1\1\1\2\3\4\0\0\0\5\0\0\3\xe8");
     assert_text(batch, first + 2, TAIL "it");
     assert_text(batch, first + 3, "3500");
@@ -166,8 +219,8 @@ static void test_options(void **state)
     ASSERT_BYTES(batch, first + 14, "R\0\0\0\0\0kkkkkkkkkkkkkkkk");
     ASSERT_BYTES(batch, first + 16, "R\0\xff\xff\xff\xffkkkkkkkkkkkkkkkk");
     ASSERT_BYTES(batch, first + 18, "R\1\0\0\0\0kkkkkkkkkkkkkkkk");
-    assert_text(batch, first + 20, "N");
-    ASSERT_BYTES(batch, first + 23, "R\2\0\0\0\0kkkkkkkkkkkkkkkk");
+    ASSERT_BYTES(batch, first + 20, RECORD);
+    ASSERT_BYTES(batch, first + 21, "R\2\0\0\0\0kkkkkkkkkkkkkkkk");
 }
 
 static void test_in_full(void **state)
@@ -290,6 +343,53 @@ static void test_a_grant_without_more_to_tell(void **state)
     fixture->ops[0].fence_block = 0;
     fixture->ops[0].verb = STORE_RELEASE;
     assert_false(decode(fixture, "*2\r\n:5\r\n:6\r\n"));
+}
+
+static void test_rows(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct store_result *results = fixture->answer.results;
+    add(fixture, STORE_RENEW, "n");
+    add(fixture, STORE_RELEASE, "r");
+    add(fixture, STORE_ACQUIRE, "a");
+    add(fixture, STORE_ACQUIRE, "b");
+    fixture->ops[3].wants_queue = true; /* but could not be told to Redis */
+    assert_true(decode(fixture, "*3\r\n:7000\r\n:-4\r\n:8000\r\n"));
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(results[i].code, STORE_OK);
+    }
+    assert_int_equal(results[2].fence, 8000);
+    assert_int_equal(results[3].fence, 8001);
+    assert_int_equal(results[3].since_ms, 7);
+    assert_true(decode(fixture, "*5\r\n:7000\r\n:-1\r\n$8\r\nNOT_HELD\r\n:-2\r\n:9000\r\n"));
+    assert_int_equal(results[0].code, STORE_OK);
+    assert_int_equal(results[1].code, STORE_NOT_HELD);
+    assert_int_equal(results[2].fence, 9000);
+    assert_int_equal(results[3].fence, 9001);
+    assert_true(decode(fixture, "*3\r\n:5\r\n:-4\r\n:9007199254740990\r\n"));
+}
+
+static void test_malformed_rows(void **state)
+{
+    struct fixture *fixture = *state;
+    add(fixture, STORE_RENEW, "n");
+    add(fixture, STORE_ACQUIRE, "a");
+    add(fixture, STORE_ACQUIRE, "b");
+    assert_true(decode(fixture, "*3\r\n:5\r\n:-3\r\n:6\r\n"));
+    assert_false(decode(fixture, "*2\r\n:5\r\n:-3\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n:-2\r\n:6\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n:-4\r\n:6\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n:-3\r\n:0\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n:-3\r\n:9007199254740991\r\n"));
+    assert_false(decode(fixture, "*3\r\n:5\r\n:-9223372036854775808\r\n:6\r\n"));
+    assert_false(decode(fixture, "*4\r\n:5\r\n:-3\r\n:6\r\n:7\r\n"));
+    fixture->ops[0].fence = 0;
+    assert_false(decode(fixture, "*3\r\n:5\r\n:-3\r\n:6\r\n"));
+    fixture->ops[0].fence = 1;
+    fixture->ops[2].fence_block = 1;
+    assert_false(decode(fixture, "*3\r\n:5\r\n:-3\r\n:6\r\n"));
+    fixture->ops[2].verb = STORE_INSPECT;
+    assert_false(decode(fixture, "*3\r\n:5\r\n:-3\r\n:6\r\n"));
 }
 
 static void test_results_of_waiting(void **state)
@@ -482,11 +582,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BATCH_TEST(test_every_verb),
+        BATCH_TEST(test_in_short),
+        BATCH_TEST(test_renewals_in_short),
         BATCH_TEST(test_options),
         BATCH_TEST(test_in_full),
         BATCH_TEST(test_the_largest_batch),
         BATCH_TEST(test_results),
         BATCH_TEST(test_a_grant_without_more_to_tell),
+        BATCH_TEST(test_rows),
+        BATCH_TEST(test_malformed_rows),
         BATCH_TEST(test_results_of_waiting),
         BATCH_TEST(test_results_of_every_verb),
         BATCH_TEST(test_malformed),
