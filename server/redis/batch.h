@@ -14,10 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* About half a millisecond of Redis. Renewals are the cheapest, and a million leases have 100 000
- * of them a second, which no round trip is to hold up; so a batch of nothing else takes more. */
+/* About half a millisecond of Redis. */
 #define BATCH_OPERATIONS_MAX ((size_t)256)
-#define BATCH_MIXED_MAX      ((size_t)128)
 
 /* Key, verb and at most three arguments for each operation, after what every batch carries. */
 #define BATCH_ARGUMENTS_MAX (8 + 5 * BATCH_OPERATIONS_MAX)

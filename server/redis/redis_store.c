@@ -20,6 +20,16 @@
 
 #define FLIGHTS_MAX 2
 
+/* A Redis that is no farther than this is worth waiting for: a batch costs it as much as thirty
+ * operations, so those that come meanwhile had better share one. */
+#define NEAR_US 300
+
+/* What an operation of a batch takes, about. */
+#define OPERATION_US 2
+
+/* How slowly Redis is taken to be farther; nearer at once. */
+#define TRIP_SHARE 256
+
 /* What is sent may run this much later, by an estimate of Redis' clock that comes from a reply
  * which took no longer either. */
 #define ACK_TIMEOUT_MAX_US (STORE_LATE_US / 2)
@@ -71,6 +81,7 @@ struct redis_store {
     int64_t refusable;             /* of these, in QUEUE_OTHER */
     int64_t heard_us;              /* when a batch was last answered */
     int64_t ack_timeout_us;
+    int64_t trip_us; /* to Redis and back, lately and at best */
     struct flight flights[FLIGHTS_MAX];
     struct batch_answer answer; /* scratch */
     struct task flush;          /* FLUSH: send what waits */
@@ -334,6 +345,14 @@ static void take_watching(struct redis_store *store, const struct flight *flight
     }
 }
 
+/* How far Redis is: a busy one or a busy machine is not, so it is the shortest trip that counts. */
+static void take_trip(struct redis_store *store, const struct flight *flight, int64_t now_us)
+{
+    const int64_t work_us = (int64_t)flight->batch.count * OPERATION_US;
+    const int64_t longer_us = now_us - flight->sent_us - work_us - store->trip_us;
+    store->trip_us += longer_us < 0 ? longer_us : longer_us / TRIP_SHARE;
+}
+
 static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
 {
     struct flight *flight = user;
@@ -348,6 +367,7 @@ static void on_reply(void *user, const struct redisReply *reply, int64_t now_us)
         return;
     }
     redis_clock_observe(link_clock(store->link), store->answer.now_us, flight->sent_us, now_us);
+    take_trip(store, flight, now_us);
     store->recovery_window_us = store->config.recovery_window_ms * CLOCK_US_PER_MS;
     if (flight->batch.count == 0 && store->answer.now_us > flight->not_after_us) {
         doubt_keep(&store->doubt, true);
@@ -368,8 +388,7 @@ static void fill(struct redis_store *store, struct batch *batch, int64_t now_us)
 {
     for (int queue = 0; queue < QUEUES; queue++) {
         struct store_op *op = TAILQ_FIRST(&store->queues[queue]);
-        const size_t most = queue == QUEUE_RENEW ? BATCH_OPERATIONS_MAX : BATCH_MIXED_MAX;
-        while (op != NULL && batch->count < most) {
+        while (op != NULL && batch->count < BATCH_OPERATIONS_MAX) {
             struct store_op *next = TAILQ_NEXT(op, link);
             if (gives_up_us(store, op) > now_us) {
                 dequeue(store, op);
@@ -442,6 +461,20 @@ static bool send_flight(struct redis_store *store, struct flight *flight, int64_
     return true;
 }
 
+/* Whether a batch may go now: the second only if it is a whole one, or Redis is far. */
+static bool may_send(const struct redis_store *store)
+{
+    int64_t waiting = store->operations;
+    bool is_one_out = false;
+    for (size_t i = 0; i < FLIGHTS_MAX; i++) {
+        if (store->flights[i].state != FLIGHT_IDLE) {
+            is_one_out = true;
+            waiting -= (int64_t)store->flights[i].batch.count;
+        }
+    }
+    return !is_one_out || store->trip_us > NEAR_US || waiting >= (int64_t)BATCH_OPERATIONS_MAX;
+}
+
 static void run_flush(struct task *task)
 {
     struct redis_store *store = CONTAINER_OF(task, struct redis_store, flush);
@@ -452,7 +485,7 @@ static void run_flush(struct task *task)
     bool is_taken = true;
     for (size_t i = 0; i < FLIGHTS_MAX && is_taken; i++) {
         struct flight *flight = &store->flights[i];
-        if (flight->state == FLIGHT_IDLE) {
+        if (flight->state == FLIGHT_IDLE && may_send(store)) {
             bool is_empty = doubt_take(&store->doubt);
             batch_clear(&flight->batch);
             if (!is_empty) {
@@ -680,6 +713,7 @@ struct redis_store *redis_store_create(const struct redis_store_config *config, 
     store->loop = loop;
     store->metrics = metrics;
     store->ack_timeout_us = config->ack_timeout_ms * CLOCK_US_PER_MS;
+    store->trip_us = CLOCK_US_PER_S;
     if (store->ack_timeout_us > ACK_TIMEOUT_MAX_US) {
         store->ack_timeout_us = ACK_TIMEOUT_MAX_US;
     }

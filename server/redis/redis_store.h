@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The store port on Redis: group commit of lease operations. Operations queue up, renewals and
- * releases in front; at most two batches are in flight, what arrives meanwhile forms the next, so
- * batches grow exactly when load does and a lone request waits for nobody. While the connection is
- * down operations wait; those past their give_up_us, and the impatient once no batch has been
- * answered for STORE_PATIENCE_US, are answered UNAVAILABLE.
+ * releases in front; what arrives while a batch is in flight forms the next, so batches grow
+ * exactly when load does. Where Redis is far, and when a whole batch waits, a second one does not
+ * wait for the answer to the first. While the connection is down operations wait; those past their
+ * give_up_us, and the impatient once no batch has been answered for STORE_PATIENCE_US, are answered
+ * UNAVAILABLE.
  *
  * A second connection brings hints: locks given to us, and changes of watched ones (redis/hints.h).
  */

@@ -52,6 +52,9 @@ local value_end = '4275' -- one byte more than a record may have
 local number_limit = 9007199254740992 -- 2^53: every integer below it is exact
 
 local function digits(number)
+    if number < 100000000000000 then
+        return '' .. number -- 14 digits, in half the time
+    end
     return string.format('%.0f', number)
 end
 

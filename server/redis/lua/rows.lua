@@ -9,7 +9,8 @@ local first = 2 -- the next operation's key; its argument is 3 further on
 local size, told_to = 1, 2 -- of the reply, and up to which operation it tells
 do
     local part, count, first_fence, last = string.sub, #keys, next_fence, first
-    local ends_ms = px_ms >= 1 and digits(now_ms + px_ms) -- when a ttl that begins now is over
+    local has_ttl = px_ms >= 1 and (renews > 0 or acquires > 0)
+    local ends_ms = has_ttl and digits(now_ms + px_ms) -- when a ttl that begins now is over
 
     while last <= count and #arguments[last + 3] > 50 do
         last = last + 1

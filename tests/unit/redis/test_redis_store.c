@@ -19,7 +19,7 @@
 #include "redis_fixture.h"
 #include "store_fixture.h"
 
-#define MANY 400
+#define MANY 600
 
 struct fixture {
     struct redis_fixture redis;
@@ -155,28 +155,35 @@ static void test_more_than_two_batches(void **state)
     }
     store_fixture_wait(&fixture->store, fixture->store.answered == MANY);
     assert_int_equal(fixture->store.metrics.redis_batches - before,
-                     (MANY + BATCH_MIXED_MAX - 1) / BATCH_MIXED_MAX);
+                     (MANY + BATCH_OPERATIONS_MAX - 1) / BATCH_OPERATIONS_MAX);
     for (size_t i = 1; i < MANY; i++) {
         assert_true(fixture->asked[i - 1].position < fixture->asked[i].position);
     }
 }
 
-static void test_a_batch_of_renewals_takes_more(void **state)
+/* Who is near is not asked twice at a time, unless a whole batch waits. */
+static void test_what_a_near_redis_gets_next_waits_for_its_answer(void **state)
 {
     struct fixture *fixture = *state;
-    const size_t renewals = BATCH_OPERATIONS_MAX + BATCH_MIXED_MAX - 1;
     store_fixture_wait_up(&fixture->store);
-    assert_int_equal(asked_run(ask_own_key(fixture, 0, STORE_INSPECT)), STORE_OK);
+    for (size_t i = 0; i < 100; i++) {
+        assert_int_equal(asked_run(ask_own_key(fixture, 0, STORE_INSPECT)), STORE_OK);
+    }
+    redis_fixture_stop(&fixture->redis);
     const uint64_t before = fixture->store.metrics.redis_batches;
     fixture->store.answered = 0;
-    for (size_t i = 0; i < renewals + 2; i++) {
-        asked_submit(ask_own_key(fixture, i, i < renewals ? STORE_RENEW : STORE_ACQUIRE));
+    for (size_t i = 0; i < BATCH_OPERATIONS_MAX; i++) {
+        struct asked *asked = ask_own_key(fixture, i, STORE_ACQUIRE);
+        asked_submit(asked);
+        store_fixture_wait(&fixture->store, i > 0 || asked->op.state == STORE_OP_SENT);
     }
-    store_fixture_wait(&fixture->store, fixture->store.answered == renewals + 2);
-    /* One acquire has room behind the renewals of the second, the other goes in the third. */
-    assert_int_equal(fixture->store.metrics.redis_batches - before, 3);
-    assert_int_equal(fixture->asked[renewals].position, renewals);
-    assert_int_equal(fixture->asked[renewals + 1].position, renewals + 1);
+    store_fixture_turn(&fixture->store, 0);
+    assert_int_equal(fixture->store.metrics.redis_batches - before, 1);
+    asked_submit(ask_own_key(fixture, BATCH_OPERATIONS_MAX, STORE_ACQUIRE));
+    store_fixture_wait(&fixture->store, fixture->store.metrics.redis_batches - before == 2);
+    redis_fixture_resume(&fixture->redis);
+    store_fixture_wait(&fixture->store, fixture->store.answered == BATCH_OPERATIONS_MAX + 1);
+    assert_int_equal(fixture->store.metrics.redis_batches - before, 2);
 }
 
 static void test_renewals_in_front_then_releases(void **state)
@@ -404,7 +411,7 @@ int main(void)
         STORE_TEST(test_another_type_is_named),
         STORE_TEST(test_operations_of_a_turn_go_together),
         STORE_TEST(test_more_than_two_batches),
-        STORE_TEST(test_a_batch_of_renewals_takes_more),
+        STORE_TEST(test_what_a_near_redis_gets_next_waits_for_its_answer),
         STORE_TEST(test_renewals_in_front_then_releases),
         STORE_TEST(test_a_script_flush_is_healed),
         STORE_TEST(test_withdraw),
