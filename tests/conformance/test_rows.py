@@ -30,11 +30,19 @@ def granted(batches, *keys, first=0):
             for i, result in enumerate(results)]
 
 
+def has_rows_of_renewals(client):
+    """Since Redis 7: before, PEXPIREAT does not know GT."""
+    version = next(line for line in client("INFO", "server").split(b"\r\n")
+                   if line.startswith(b"redis_version:"))
+    return int(version.split(b":")[1].split(b".")[0]) >= 7
+
+
 def test_a_row_of_everything_is_told_by_two_numbers(batches, client):
     a, b, c = granted(batches, "a", "b", "c")
-    count, fence = raw(batches, renew("a", a, 60000), release("b", b), release("c", c),
-                       acquire("b", holder(7), 60000), acquire("d", holder(8), 60000))
-    assert count == -5
+    reply = raw(batches, renew("a", a, 60000), release("b", b), release("c", c),
+                acquire("b", holder(7), 60000), acquire("d", holder(8), 60000))
+    fence = reply.pop()
+    assert reply == ([-5] if has_rows_of_renewals(client) else [b"OK", -4])
     assert client("PTTL", "a") > 50000 and client("PTTL", "d") > 50000
     assert client("EXISTS", "c") == 0
     assert read_record(client("GET", "b")).fence == fence

@@ -113,7 +113,7 @@ def test_stopped_server_wakes_harmless(redis, start_server, taker_class):
 
 def reads_only(line):
     command = line.split("] ", 1)[1].split(" ")[0].strip('"').upper()
-    return command in {"GET", "GETRANGE", "EXISTS", "TYPE", "PTTL", "PEXPIRETIME"}
+    return command in {"GET", "MGET", "GETRANGE", "EXISTS", "TYPE", "PTTL", "PEXPIRETIME"}
 
 
 def test_stopped_server_recreates_nothing_that_ended(redis, server):
