@@ -102,7 +102,7 @@ static void test_percentiles_of_a_crowd(void **state)
     }
     static const double percents[] = {1, 25, 50, 90, 99, 99.9, 99.99};
     for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
-        const int64_t exact_us = sorted[(int)(percents[i] / 100 * COUNT + 0.5) - 1];
+        const int64_t exact_us = sorted[(int)(percents[i] / 100 * (double)COUNT + 0.5) - 1];
         assert_in_range(histogram_percentile(&histogram, percents[i]), exact_us,
                         exact_us + exact_us / 128);
     }
