@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "call_ask.h"
 #include "grpc/grpc_fields.h"
 #include "grpc/grpc_internal.h"
 #include "wire/grpc_message.h"
@@ -31,13 +32,7 @@ struct grpc_outgoing {
 
 static void destroy(struct grpc_call *call)
 {
-    for (size_t i = 0; call->headers != NULL && i < call->ask.header_count; i++) {
-        memory_free((char *)(uintptr_t)call->headers[i].name);
-        memory_free((char *)(uintptr_t)call->headers[i].value);
-    }
-    memory_free(call->headers);
-    memory_free((char *)(uintptr_t)call->ask.service);
-    memory_free((char *)(uintptr_t)call->ask.method);
+    call_ask_release(&call->ask);
     evbuffer_free(call->inbox);
     memory_free(call);
 }
@@ -298,27 +293,13 @@ void grpc_call_drop(struct grpc_call *call, const char *why)
  */
 
 /* Of something that is not refused. */
-static void copy_ask(struct grpc_call *call, const struct holdfast_call_ask *ask)
+static void start(struct grpc_call *call, const struct holdfast_call_ask *ask)
 {
-    call->ask = *ask;
-    call->ask.service = memory_copy_string(ask->service);
-    call->ask.method = memory_copy_string(ask->method);
-    call->headers = memory_alloc((ask->header_count + 1) * sizeof(*call->headers));
-    call->ask.headers = call->headers;
-    for (size_t i = 0; i < ask->header_count; i++) {
-        call->headers[i].name = memory_copy_string(ask->headers[i].name);
-        call->headers[i].value = memory_copy_string(ask->headers[i].value);
-    }
+    call_ask_copy(&call->ask, ask);
     if (!ask->is_client_streaming) {
         push(call, ask->message, ask->message_length);
         call->is_half_closed = true;
     }
-    call->ask.message = NULL;
-}
-
-static void start(struct grpc_call *call, const struct holdfast_call_ask *ask)
-{
-    copy_ask(call, ask);
     if (ask->deadline_ms > 0) {
         const int64_t deadline_us = (int64_t)ask->deadline_ms * CLOCK_US_PER_MS;
         call->deadline_us = clock_now_us() + deadline_us;

@@ -41,9 +41,8 @@ struct grpc_call {
     struct grpc_channel *channel;
     struct grpc_call_events events;
     struct holdfast_call_ask ask; /* what it points to is ours; the message is in the outbox */
-    struct holdfast_header *headers;
-    int64_t deadline_us; /* CLOCK_NEVER: none */
-    int32_t id;          /* of its stream; 0: it has none, not yet or not any more */
+    int64_t deadline_us;          /* CLOCK_NEVER: none */
+    int32_t id;                   /* of its stream; 0: it has none, not yet or not any more */
     struct event *timer;
     struct event *tell; /* runs what must not run inside a caller or the HTTP/2 library */
 

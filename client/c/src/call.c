@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "base/memory.h"
+#include "call_ask.h"
 #include "wire/ttrpc.h"
 
 /* How much longer than the server we wait for the end that it makes of an overdue call. */
@@ -32,7 +33,6 @@ struct holdfast_call {
     struct holdfast_async *client; /* NULL once that is closed */
     struct holdfast_call_events events;
     struct holdfast_call_ask ask; /* what it points to is ours */
-    struct holdfast_header *headers;
     struct channel_call call;
     struct event *timer;
     int64_t deadline_us; /* CLOCK_NEVER: none */
@@ -71,23 +71,11 @@ static void drop_all(struct message_queue *queue)
     }
 }
 
-static void release_ask(struct holdfast_call *call)
-{
-    for (size_t i = 0; call->headers != NULL && i < call->ask.header_count; i++) {
-        memory_free((char *)(uintptr_t)call->headers[i].name);
-        memory_free((char *)(uintptr_t)call->headers[i].value);
-    }
-    memory_free(call->headers);
-    memory_free((char *)(uintptr_t)call->ask.service);
-    memory_free((char *)(uintptr_t)call->ask.method);
-    memory_free((void *)(uintptr_t)call->ask.message);
-}
-
 static void destroy(struct holdfast_call *call)
 {
     drop_all(&call->outbox);
     drop_all(&call->inbox);
-    release_ask(call);
+    call_ask_release(&call->ask);
     memory_free(call);
 }
 
@@ -241,21 +229,6 @@ static const char *problem_of(const struct holdfast_call_ask *ask)
     return NULL;
 }
 
-/* Of something that is not refused. */
-static void copy_ask(struct holdfast_call *call, const struct holdfast_call_ask *ask)
-{
-    call->ask = *ask;
-    call->ask.service = memory_copy_string(ask->service);
-    call->ask.method = memory_copy_string(ask->method);
-    call->ask.message = memory_copy(ask->message, ask->message_length);
-    call->headers = memory_alloc((ask->header_count + 1) * sizeof(*call->headers));
-    call->ask.headers = call->headers;
-    for (size_t i = 0; i < ask->header_count; i++) {
-        call->headers[i].name = memory_copy_string(ask->headers[i].name);
-        call->headers[i].value = memory_copy_string(ask->headers[i].value);
-    }
-}
-
 static void begin(struct holdfast_call *call)
 {
     int64_t wait_us = (int64_t)call->client->reach.timeout_ms * CLOCK_US_PER_MS;
@@ -289,7 +262,9 @@ struct holdfast_call *call_start(struct holdfast_async *client, const struct hol
     } else if (client->call_count > CLIENT_CALLS_MAX) {
         end(call, STATUS_RESOURCE_EXHAUSTED, "too many calls (at most 10000)");
     } else {
-        copy_ask(call, ask);
+        call_ask_copy(&call->ask, ask);
+        call->ask.message = memory_copy(ask->message, ask->message_length);
+        call->ask.message_length = ask->message_length;
         begin(call);
     }
     return call;
